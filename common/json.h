@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Strict JSON in (RFC 8259 as UTF-8, no duplicate keys), compact JSON out; closes what json-c leaves open. */
+#pragma once
+
+#include <stddef.h>
+
+#include "error.h"
+
+struct json_object;
+
+#define JSON_MAX_DEPTH 12
+
+/* Parses exactly one JSON object from `length` bytes (the terminator not counted). Refused beside what json-c refuses:
+ * duplicate keys, NUL in strings, invalid UTF-8 of any kind (overlong forms, surrogates, lone \u surrogates), raw
+ * control characters, single quotes, NaN, Infinity, numbers outside int64/double, nesting over JSON_MAX_DEPTH, trailing
+ * bytes. ERROR_INVALID_VALUE says what and at which byte. *ret is the caller's (json_object_put). */
+int json_parse(const char *text, size_t length, struct json_object **ret, struct error *e);
+
+/* Compact text of an object: no spaces, "/" not escaped. Owned by the object, valid until its next use. */
+const char *json_text(struct json_object *o, size_t *length);
+
+/* Cleanup form of json_object_put(). */
+void json_put(struct json_object **o);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rtnetlink transactions: batches of requests sent at once, dumps that survive interruption, the kernel's own words in
+ * errors. Each socket works in the network namespace it was opened in, whatever namespace its user is in. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+struct nlmsghdr;
+struct rtnl;
+
+/* Opens a NETLINK_ROUTE socket in the calling thread's network namespace: CLOEXEC, NETLINK_EXT_ACK, NETLINK_CAP_ACK,
+ * NETLINK_GET_STRICT_CHK. */
+int rtnl_open(struct rtnl **ret, struct error *e);
+void rtnl_close(struct rtnl *r);
+void rtnl_closep(struct rtnl **r);
+int rtnl_fd(const struct rtnl *r);
+
+/* Starts a message in the batch; NLM_F_REQUEST | NLM_F_ACK are added to `flags`. The header stays valid until the next
+ * rtnl_message() or rtnl_send(). Never NULL: a batch that outgrows its buffer fails in rtnl_send(). `what` is put
+ * before the error text if the kernel refuses this message ("address 10.0.0.1/24 on veth-a"); it is copied. */
+struct nlmsghdr *rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, size_t extra, void **extra_header,
+			      const char *what);
+
+/* Sends the batch in one sendmsg() and reads every acknowledgement. The first refusal is reported (with the extended
+ * ACK text), but all ACKs are read, so that the socket stays in step; the kernel has carried out the others. An empty
+ * batch is a success. */
+int rtnl_send(struct rtnl *r, struct error *e);
+
+/* Forgets an unsent batch. */
+void rtnl_reset(struct rtnl *r);
+
+/* Sends one request and hands each answer to `fn` (an answer to a GET, or all of a dump when NLM_F_DUMP is set). An
+ * interrupted dump (NLM_F_DUMP_INTR) is repeated, up to 8 times, after calling `restart` if not NULL; then -EINTR.
+ * A negative return of `fn` ends the walk and is returned. */
+int rtnl_query(struct rtnl *r, int (*fn)(const struct nlmsghdr *m, void *arg), void (*restart)(void *arg), void *arg,
+	       struct error *e);
