@@ -12,11 +12,14 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include <linux/magic.h>
 #include <linux/sockios.h>
 
 #include "macros.h"
+
+#define LEAVE_ATTEMPTS 100 /* while memory is short */
 
 /* /proc/sys/net, and nothing that was put in its place. */
 static int
@@ -77,8 +80,15 @@ kernel_enter(int netns_fd)
 void
 kernel_leave(const struct kernel *k)
 {
-	if (setns(k->netns_fd, CLONE_NEWNET) < 0)
-		abort(); /* every later call of this thread would act on the wrong namespace */
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	for (unsigned i = 0; i < LEAVE_ATTEMPTS; i++) {
+		if (setns(k->netns_fd, CLONE_NEWNET) == 0)
+			return;
+		if (errno != ENOMEM)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	abort(); /* every later call of this thread would act on the wrong namespace */
 }
 
 int

@@ -36,6 +36,9 @@ refuse_process(int number, struct error *e)
 	case EACCES:
 		return error_set(e, ERROR_PERMISSION_DENIED, NULL,
 				 "nsd may not look at the namespaces of the process (it lacks CAP_SYS_PTRACE)");
+	case EBADF:
+	case EINVAL:
+		return error_set(e, ERROR_INVALID_VALUE, NULL, "the file descriptor is not a pidfd");
 	default:
 		return error_errno(e, number, "cannot open the network namespace of the process");
 	}
@@ -88,11 +91,8 @@ int
 netns_of_pidfd(struct kernel *k, int pidfd, struct netns *ret, struct error *e)
 {
 	/* Refuses what is not a pidfd before anything is asked of it; signal 0 is none. */
-	if (pidfd_send_signal(pidfd, 0, NULL, 0) < 0 && errno != EPERM) {
-		if (errno == EBADF || errno == EINVAL)
-			return error_set(e, ERROR_INVALID_VALUE, NULL, "the file descriptor is not a pidfd");
+	if (pidfd_send_signal(pidfd, 0, NULL, 0) < 0 && errno != EPERM)
 		return refuse_process(errno, e);
-	}
 
 	CLEANUP(close_fd) int fd = ioctl(pidfd, PIDFD_GET_NET_NAMESPACE, 0);
 	if (fd < 0 && (errno == ENOTTY || errno == EINVAL || errno == EOPNOTSUPP))
@@ -226,7 +226,7 @@ netns_processes(struct kernel *k, const struct netns *n, int (*fn)(pid_t pid, co
 	if (err < 0)
 		return error_errno(e, -err, "cannot read /proc");
 
-	unsigned denied = 0;
+	int denied = 0;
 	pid_t pid;
 	while ((pid = next_number(proc)) > 0) {
 		char name[16];
@@ -243,9 +243,5 @@ netns_processes(struct kernel *k, const struct netns *n, int (*fn)(pid_t pid, co
 		if (err < 0)
 			return err;
 	}
-	if (denied > 0)
-		return error_set(e, ERROR_PERMISSION_DENIED, NULL,
-				 "nsd may not look at the namespaces of %u processes (it lacks CAP_SYS_PTRACE)",
-				 denied);
-	return 0;
+	return denied;
 }

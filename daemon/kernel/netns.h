@@ -92,8 +92,8 @@ int netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, c
 int netns_disable_ipv6(struct kernel *k, const struct netns *n, const char *interface, struct error *e);
 
 /* Processes with a thread in the namespace (NULL `n`: the host's), by walking /proc; `fn` gets each once, a negative
- * return ends the walk and is returned. In `command`, bytes outside printable ASCII are shown as '?'. After all that can be
- * seen, ERROR_PERMISSION_DENIED where some could not be looked at. */
+ * return ends the walk and is returned. In `command`, bytes outside printable ASCII are shown as '?'. Returns how many
+ * processes could not be looked at, for want of CAP_SYS_PTRACE or because a security module forbids it. */
 int netns_processes(struct kernel *k, const struct netns *n, int (*fn)(pid_t pid, const char *command, void *arg),
 		    void *arg, struct error *e);
 

@@ -233,8 +233,7 @@ read_words(const struct nlmsghdr *m, size_t offset, char *ret, size_t size)
 		size_t length = strnlen(text, mnl_attr_get_payload_len(a));
 		if (length >= size)
 			length = size - 1;
-		for (size_t i = 0; i < length; i++) /* it may quote a name that somebody else chose */
-			ret[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+		memcpy(ret, text, length);
 		ret[length] = '\0';
 	}
 }
@@ -385,6 +384,10 @@ rtnl_query(struct rtnl *r, answer_fn *fn, void (*restart)(void *arg), void *arg,
 	int err = check_built(r, e);
 	if (err < 0)
 		return err;
+	if (r->n != 1) {
+		rtnl_reset(r);
+		return error_set(e, ERROR_INTERNAL, NULL, "a query is one request, and no batch");
+	}
 
 	struct outcome o;
 	for (unsigned attempt = 0; attempt < QUERY_ATTEMPTS; attempt++) {
