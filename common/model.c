@@ -4,7 +4,6 @@
 
 #include "model.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "names.h"
@@ -272,11 +271,11 @@ sysctl_key_check(const char *text, struct error *e)
 int
 sysctl_value_check(const char *text, struct error *e)
 {
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 \t-_,.";
 	size_t n = strlen(text);
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)text[i]) && !strchr(" \t-_,.", text[i]))
-			return error_set(e, ERROR_INVALID_VALUE, NULL,
-					 "a sysctl value holds letters, digits, blanks and -_,. only");
+	if (strspn(text, allowed) != n)
+		return error_set(e, ERROR_INVALID_VALUE, NULL,
+				 "a sysctl value holds letters, digits, blanks and -_,. only");
 	if (n == 0 || n > 128)
 		return error_set(e, ERROR_INVALID_VALUE, NULL, "a sysctl value has 1 to 128 characters");
 	return 0;
