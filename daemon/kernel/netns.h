@@ -74,6 +74,9 @@ int netns_of_pidfd(struct kernel *k, int pidfd, struct netns *ret, struct error 
 int netns_of_pid(struct kernel *k, pid_t pid, struct netns *ret, int *pidfd, struct error *e);
 int netns_of_fd(struct kernel *k, int fd, struct netns *ret, struct error *e);
 
+/* The process of a pidfd, as the caller's pid namespace has it; 0 when it has ended or is not seen there. */
+pid_t netns_pidfd_pid(int pidfd);
+
 /* The socket inside, opened at first use. */
 int netns_rtnl(struct kernel *k, struct netns *n, struct rtnl **ret, struct error *e);
 void netns_close(struct netns *n); /* fd and socket; fine on a closed one */
