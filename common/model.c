@@ -127,6 +127,7 @@ const struct type link_type = {
 		F(link, boot, "boot", FIELD_STRING, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		F(link, cookies[0], "cookie0", FIELD_INT, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		F(link, cookies[1], "cookie1", FIELD_INT, .flags = FIELD_NULLABLE | FIELD_RECORD),
+		F(link, changing, "changing", FIELD_BOOL, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		{ 0 },
 	},
 };
@@ -174,6 +175,7 @@ const struct type namespace_type = {
 		F(namespace, message, "message", FIELD_STRING, .flags = FIELD_NULLABLE | FIELD_STATE,
 		  .doc = "In words: why it is lost or draining, or how it drifted"),
 		F(namespace, boot, "boot", FIELD_STRING, .flags = FIELD_NULLABLE | FIELD_RECORD),
+		F(namespace, changing, "changing", FIELD_BOOL, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		{ 0 },
 	},
 };
