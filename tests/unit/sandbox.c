@@ -125,7 +125,7 @@ sandbox_teardown(void **state)
 	return 0;
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 format_command(char *command, size_t size, const char *fmt, va_list args)
 {
 	int n = vsnprintf(command, size, fmt, args);
