@@ -19,6 +19,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "macros.h"
@@ -917,6 +918,126 @@ test_writes_cut_off(void **state UNUSED)
 	}
 }
 
+/* ---- a failing disk ---- */
+
+static unsigned fault_countdown; /* the n-th write or sync from now fails; 0: none */
+static bool fault_stays, faulted;
+
+static bool
+fault(void)
+{
+	if (fault_countdown == 0 || --fault_countdown > 0)
+		return false;
+	fault_countdown = fault_stays;
+	faulted = true;
+	errno = EIO;
+	return true;
+}
+
+/* These stand in for those of libc, also for SQLite. */
+int
+fdatasync(int fd)
+{
+	return fault() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+ssize_t
+pwrite64(int fd, const void *buffer, size_t size, off64_t at)
+{
+	return fault() ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, buffer, size, at);
+}
+
+ssize_t
+pwrite(int fd, const void *buffer, size_t size, off_t at)
+{
+	return pwrite64(fd, buffer, size, at);
+}
+
+/* Some commits of either kind; returns how many went well before the first that did not. */
+static unsigned
+some_commits(struct store *s)
+{
+	char name[32];
+	unsigned n = 0;
+
+	for (; n < 12; n++) {
+		snprintf(name, sizeof(name), "n%u", n);
+		if (put(s, name, 1, "{}", n % 3 == 0, NULL) < 0)
+			break;
+	}
+	return n;
+}
+
+/* Call n fails, once or for good, for every n until nothing fails. */
+static void
+test_failing_calls(void **state UNUSED)
+{
+	faulted = true;
+	for (unsigned round = 1; faulted; round++) {
+		struct store *s = must_open(BOOT);
+		struct dump before, after;
+		unsigned n;
+
+		faulted = false;
+		fault_stays = round % 2;
+		fault_countdown = (round + 1) / 2;
+		n = some_commits(s);
+		dump(s, &before);
+		assert_int_equal(before.n, n);
+		if (n < 12) { /* else the call did not matter */
+			assert_true(put(s, "refused", 1, "{}", false, NULL) < 0);
+			assert_int_equal(store_retry(s, NULL) < 0, fault_stays);
+			fault_countdown = 0;
+			assert_int_equal(store_retry(s, NULL), 0);
+			dump(s, &after);
+			assert_true(same(&before, &after));
+			must_put(s, "again", 1, "{}", true);
+			dump(s, &before);
+		}
+		fault_countdown = 0;
+		store_close(s);
+		s = must_open(BOOT);
+		assert_true(store_was_clean(s));
+		dump(s, &after);
+		assert_true(same(&before, &after));
+		store_close(s);
+		empty_directory(directory);
+	}
+}
+
+static void
+commits_with_a_fault(void *arg)
+{
+	volatile unsigned *acknowledged = arg;
+	struct store *s = must_open(BOOT);
+
+	fault_countdown = *acknowledged;
+	*acknowledged = some_commits(s);
+}
+
+/* As before, but killed right after the failure: the failed commit may be found afterwards, all before it must. */
+static void
+test_killed_after_a_failing_call(void **state UNUSED)
+{
+	unsigned *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(shared != MAP_FAILED);
+	for (unsigned round = 1; round == 1 || *shared < 12; round++) {
+		struct store *s;
+		struct dump d;
+
+		*shared = round;
+		fault_stays = true;
+		in_killed_child(commits_with_a_fault, shared);
+		s = must_open(BOOT);
+		dump(s, &d);
+		assert_true(d.n == *shared || d.n == *shared + 1);
+		store_close(s);
+		empty_directory(directory);
+	}
+	munmap(shared, sizeof(*shared));
+}
+
 /* Stopped, or killed, while the disk is full: what was acknowledged is there when it is started again. */
 static void
 full_disk_and_die(void *arg)
@@ -1013,6 +1134,8 @@ main(void)
 		T(test_foreign_file),
 		T(test_newer_schema),
 		T(test_golden_schema_1),
+		T(test_failing_calls),
+		T(test_killed_after_a_failing_call),
 		T(test_full_disk),
 		T(test_writes_cut_off),
 		T(test_end_on_a_full_disk),
