@@ -2,11 +2,6 @@
 /* The store: what it keeps over every kind of end, what it refuses, and that it never starts empty by mistake. */
 #include "config.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +17,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "macros.h"
 #include "store.h"
+#include "unit.h"
 
 #define BOOT "11111111-1111-1111-1111-111111111111"
 #define OTHER_BOOT "22222222-2222-2222-2222-222222222222"
@@ -782,7 +777,7 @@ test_golden_schema_1(void **state UNUSED)
 	struct store *s;
 	struct dump d;
 
-	copy_file(TEST_DATA "/store-schema-1.db", in_directory("nsd.db"));
+	copy_file(TEST_SOURCE "/tests/data/store-schema-1.db", in_directory("nsd.db"));
 	s = must_open(BOOT);
 	assert_true(store_was_clean(s));
 	assert_false(store_same_boot(s));
