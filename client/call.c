@@ -397,8 +397,11 @@ collect(struct json_object *reply, void *arg, struct error *e)
 	const struct collection *k = arg;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < member_count(reply, k->key); i++)
-		r = member_append(k->all, json_object_get(member_item(reply, k->key, i)), e);
+	for (size_t i = 0; r == 0 && i < member_count(reply, k->key); i++) {
+		struct json_object *item = member_item(reply, k->key, i);
+		if (item)
+			r = member_append(k->all, json_object_get(item), e);
+	}
 	return r;
 }
 

@@ -7,7 +7,6 @@
 #include <json-c/json.h>
 
 #include "failure.h"
-#include "json.h"
 
 struct json_object *
 member_get(struct json_object *o, const char *key)
@@ -74,7 +73,7 @@ member_put(struct json_object *o, const char *key, struct json_object *value, st
 int
 member_put_string(struct json_object *o, const char *key, const char *value, struct error *e)
 {
-	return member_put(o, key, json_string(value), e);
+	return member_put(o, key, json_object_new_string(value), e);
 }
 
 int

@@ -121,7 +121,13 @@ too_few(const struct verb *v, struct error *e)
 	return fail(e, FAILURE_USAGE, "%s wants %s; see \"nsc help %s\"", v->name, v->arguments, v->name);
 }
 
-/* Sorts the arguments into positional ones and words. The first `min` are positional whatever they look like. */
+static bool
+is_option(const char *text)
+{
+	return text[0] == '-' && text[1];
+}
+
+/* Sorts the arguments into positional ones and words. The first `min` are positional whatever word they look like. */
 static int
 sort_arguments(const struct verb *v, int argc, char **argv, struct arguments *a, struct error *e)
 {
@@ -130,18 +136,17 @@ sort_arguments(const struct verb *v, int argc, char **argv, struct arguments *a,
 
 	a->v = argv;
 	while (cursor.at < argc) {
-		if (a->n >= v->min) {
-			int r = words_parse(v->words, &cursor, targets, e);
+		if (a->n >= v->min || is_option(argv[cursor.at])) {
+			int r = words_parse_one(v->words, &cursor, targets, e);
 			if (r < 0)
 				return r;
-			if (cursor.at == argc)
-				break;
+			if (r > 0)
+				continue;
 		}
-		char *text = argv[cursor.at];
-		if (text[0] == '-' || (v->max >= 0 && a->n >= v->max))
+		char *text = argv[cursor.at++];
+		if (is_option(text) || (v->max >= 0 && a->n >= v->max))
 			return words_unknown(v->words, text, e);
 		a->v[a->n++] = text;
-		cursor.at++;
 	}
 	return a->n < v->min ? too_few(v, e) : 0;
 }

@@ -60,6 +60,9 @@ const struct word *words_find(const struct word *table, const char *text);
 /* Does the blank-separated list hold `text`? */
 bool words_listed(const char *list, const char *text);
 
+/* Reads one word with what belongs to it: 1, or 0 if the next argument is no word. */
+int words_parse_one(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e);
+
 /* Reads words as long as they follow; targets[w->target] takes what they set. Ends without error at an argument that is
  * no word. */
 int words_parse(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e);
