@@ -238,7 +238,7 @@ call_send(struct client *c, const char *method, struct json_object *parameters, 
 	}
 	if (varlink_format_call(name, parameters, flags & CALL_MORE, flags & CALL_ONEWAY, &text, &length, e) < 0)
 		return fail_memory(e);
-	if (!utf8_is_valid(text, length))
+	if (!utf8_is_valid(name, strlen(name)) || !utf8_is_valid(text, length))
 		return fail(e, FAILURE_USAGE, "an argument is not valid UTF-8");
 	if (length + 1 > VARLINK_MESSAGE_MAX)
 		return fail(e, FAILURE_USAGE, "the request has %zu bytes; nsd takes %d", length, VARLINK_MESSAGE_MAX - 1);

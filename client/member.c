@@ -23,6 +23,14 @@ member_has(struct json_object *o, const char *key)
 }
 
 const char *
+member_text(struct json_object *value)
+{
+	const char *text = value ? json_object_get_string(value) : NULL;
+
+	return text ? text : "";
+}
+
+const char *
 member_string(struct json_object *o, const char *key)
 {
 	struct json_object *value = member_get(o, key);

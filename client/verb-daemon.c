@@ -71,7 +71,7 @@ run_info(struct client *c, const struct arguments *a UNUSED, struct error *e)
 	print_field("version", member_string(reply, "version"));
 	print_field("url", member_string(reply, "url"));
 	for (size_t i = 0; i < member_count(reply, "interfaces"); i++)
-		print_field(i ? "" : "interfaces", json_object_get_string(member_item(reply, "interfaces", i)));
+		print_field(i ? "" : "interfaces", member_text(member_item(reply, "interfaces", i)));
 	return 0;
 }
 

@@ -127,7 +127,7 @@ run_identify(struct client *c, const struct arguments *a, struct error *e)
 		return r < 0 ? r : print_json(reply, true, e);
 
 	for (size_t i = 0; i < member_count(reply, "names"); i++) {
-		print_text(stdout, json_object_get_string(member_item(reply, "names", i)));
+		print_text(stdout, member_text(member_item(reply, "names", i)));
 		putchar('\n');
 	}
 	return 0;

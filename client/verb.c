@@ -164,6 +164,7 @@ verb_run(struct client *c, const struct verb *v, int argc, char **argv, struct e
 	}
 	if (v->flags & VERB_RAW) {
 		struct arguments raw = { .v = argv, .n = n };
+		argv[n] = NULL; /* they have moved up, and may become the argv of a command */
 		return n < v->min ? too_few(v, e) : v->run(c, &raw, e);
 	}
 	CLEANUP(json_put) struct json_object *words = NULL, *local = NULL;

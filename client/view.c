@@ -62,11 +62,11 @@ view_join(struct json_object *o)
 		return NULL;
 	if (json_object_is_type(o, json_type_array))
 		for (size_t i = 0; i < json_object_array_length(o); i++)
-			fprintf(f, "%s%s", i ? " " : "", json_object_get_string(json_object_array_get_idx(o, i)));
+			fprintf(f, "%s%s", i ? " " : "", member_text(json_object_array_get_idx(o, i)));
 	if (json_object_is_type(o, json_type_object)) {
 		const char *before = "";
 		json_object_object_foreach (o, key, value) {
-			fprintf(f, "%s%s=%s", before, key, json_object_get_string(value));
+			fprintf(f, "%s%s=%s", before, key, member_text(value));
 			before = " ";
 		}
 	}

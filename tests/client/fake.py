@@ -62,7 +62,8 @@ class Fake:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(self.path)
         self.listener.listen(16)
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self.accept, daemon=True)
+        self.acceptor.start()
 
     def on(self, method, *answers):
         self.answers[method if "." in method else "io.nsd.Manager." + method] = list(answers)
@@ -70,6 +71,8 @@ class Fake:
 
     def close(self):
         self.done.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the acceptor, which must not meet the next user of this number
+        self.acceptor.join()
         self.listener.close()
 
     def accept(self):
