@@ -359,13 +359,14 @@ call_with_fd(struct client *c, const char *method, struct json_object *parameter
 }
 
 int
-call_for_fd(struct client *c, const char *method, struct json_object *parameters, int *ret, struct error *e)
+call_receive_fd(struct client *c, int *ret, struct error *e)
 {
-	int r = call_once(c, method, parameters, 0, -1, NULL, e);
+	bool continues;
+	int r = receive_success(c, 0, &continues, NULL, e);
 	if (r < 0)
 		return r;
 	if (c->connection->passed < 0)
-		return fail(e, FAILURE_PROTOCOL, "%s brought no file descriptor", method);
+		return fail(e, FAILURE_PROTOCOL, "the answer brought no file descriptor");
 	*ret = TAKE_FD(c->connection->passed);
 	return 0;
 }

@@ -42,7 +42,9 @@ print_status(struct json_object *s)
 			print_fieldf(status_numbers[i].label, "%" PRId64, member_int(s, status_numbers[i].key, 0));
 	printf("  %-12s", "store");
 	print_text(stdout, member_string(s, "stateDirectory"));
-	print_coloured(stdout, writable ? COLOUR_NONE : COLOUR_BAD, writable ? "\n" : " cannot be written\n");
+	if (!writable)
+		print_coloured(stdout, COLOUR_BAD, " cannot be written");
+	putchar('\n');
 	print_field("boot id", member_string(s, "bootId"));
 }
 
