@@ -74,7 +74,7 @@ explain_connect(const char *path, int number, struct error *e)
 static int
 connect_local(const struct client *c, int *ret, struct error *e)
 {
-	const char *path = options_socket(c);
+	const char *path = client_socket(c);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t n = strlen(path);
 
@@ -161,7 +161,7 @@ explain_end(const struct client *c, struct error *e)
 
 	if (k->ssh)
 		return ssh_explain(c, reap(k), e);
-	return fail(e, FAILURE_CONNECTION, "nsd at %s closed the connection %s", options_socket(c),
+	return fail(e, FAILURE_CONNECTION, "nsd at %s closed the connection %s", client_socket(c),
 		    frame_pending(k->frame) ? "in the middle of an answer" : "without an answer");
 }
 

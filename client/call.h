@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "error.h"
-#include "options.h"
+#include "client.h"
 #include "varlink.h"
 
 struct json_object;

@@ -10,7 +10,7 @@
 #include "call.h"
 #include "failure.h"
 #include "json.h"
-#include "link.h"
+#include "ends.h"
 #include "member.h"
 #include "model.h"
 #include "names.h"
@@ -49,7 +49,7 @@ static const struct word set_words[] = {
 	  .field = "end" },
 	{ .name = "generation", .value = "N", .help = "only if it is still the one of that generation",
 	  .of = &change_type, .field = "generation" },
-	{ .more = link_end_words },
+	{ .more = end_words },
 };
 
 /* An empty list: there are to be none. */
@@ -76,8 +76,8 @@ parse_address(struct cursor *c, const struct word *w, struct json_object **targe
 		return -EINVAL;
 	if (strcmp(text, "none") == 0)
 		return set_none(end, "addresses", e);
-	if (link_is_mac(text))
-		return words_set(words_find(link_end_words, "mac"), text, end, e);
+	if (end_is_mac(text))
+		return words_set(words_find(end_words, "mac"), text, end, e);
 	const struct word *sub = strcmp(text, "add") == 0 ? &add : words_listed("del delete", text) ? &del : NULL;
 	if (!sub)
 		return words_set(&all, text, end, e);
@@ -89,7 +89,7 @@ static int
 parse_route(struct cursor *c, const struct word *w, struct json_object **targets, struct error *e)
 {
 	if (c->at == c->argc || strcmp(c->argv[c->at], "none") != 0)
-		return link_parse_route(c, w, targets, e);
+		return end_parse_route(c, w, targets, e);
 	c->at++;
 	return set_none(targets[TARGET_END], "routes", e);
 }

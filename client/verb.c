@@ -21,6 +21,7 @@ const struct family families[] = {
 	{ "The wire", wire_verbs },
 	{ "", bridge_verbs },
 	{ "nsc", help_verbs },
+	{ "", completion_verbs },
 	{ 0 },
 };
 
@@ -155,7 +156,7 @@ int
 verb_run(struct client *c, const struct verb *v, int argc, char **argv, struct error *e)
 {
 	c->exec = v->flags & VERB_EXEC;
-	int n = options_parse(c, argc, argv, v->flags & VERB_COMMAND, e);
+	int n = client_parse_options(c, argc, argv, v->flags & VERB_COMMAND, e);
 	if (n < 0)
 		return n;
 	if (c->help) {
