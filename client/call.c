@@ -173,7 +173,8 @@ wait_for(const struct client *c, short events, int64_t deadline, struct error *e
 	for (;;) {
 		int64_t left = deadline - now_ms();
 		if (deadline && left <= 0)
-			return error_set(e, ERROR_TIMED_OUT, NULL, "no answer from nsd in time (--timeout 0 waits for ever)");
+			return error_set(e, ERROR_TIMED_OUT, NULL,
+					 "no answer from nsd in time (--timeout 0 waits for ever)");
 		int n = poll(&p, 1, deadline ? (int)(left < INT_MAX ? left : INT_MAX) : -1);
 		if (n > 0)
 			return 0;
@@ -226,8 +227,7 @@ send_text(struct client *c, char *text, size_t length, int fd, struct error *e)
 }
 
 int
-call_send(struct client *c, const char *method, struct json_object *parameters, unsigned flags, int fd,
-	  struct error *e)
+call_send(struct client *c, const char *method, struct json_object *parameters, unsigned flags, int fd, struct error *e)
 {
 	CLEANUP(free_ptr) char *name = NULL, *text = NULL;
 	size_t length;
@@ -241,7 +241,8 @@ call_send(struct client *c, const char *method, struct json_object *parameters, 
 	if (!utf8_is_valid(name, strlen(name)) || !utf8_is_valid(text, length))
 		return fail(e, FAILURE_USAGE, "an argument is not valid UTF-8");
 	if (length + 1 > VARLINK_MESSAGE_MAX)
-		return fail(e, FAILURE_USAGE, "the request has %zu bytes; nsd takes %d", length, VARLINK_MESSAGE_MAX - 1);
+		return fail(e, FAILURE_USAGE, "the request has %zu bytes; nsd takes %d", length,
+			    VARLINK_MESSAGE_MAX - 1);
 	int r = call_connect(c, e);
 	return r < 0 ? r : send_text(c, text, length + 1, fd, e);
 }
@@ -281,10 +282,9 @@ fill(struct client *c, int64_t deadline, struct error *e)
 	space.iov_base = frame_space(k->frame, &space.iov_len);
 	if (!space.iov_base)
 		return fail(e, FAILURE_PROTOCOL, "the answer is longer than %d MiB", CALL_REPLY_MAX >> 20);
-	struct msghdr m = { .msg_iov = &space,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control.bytes) };
+	struct msghdr m = {
+		.msg_iov = &space, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)
+	};
 	ssize_t n = recvmsg(k->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;

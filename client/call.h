@@ -31,8 +31,8 @@ int call_send(struct client *c, const char *method, struct json_object *paramete
 int call_receive(struct client *c, unsigned flags, struct varlink_reply *ret, struct error *e);
 
 /* One call and its one reply; an error reply is a failure. *ret (may be NULL) is the caller's. */
-int call(struct client *c, const char *method, struct json_object *parameters, unsigned flags,
-	 struct json_object **ret, struct error *e);
+int call(struct client *c, const char *method, struct json_object *parameters, unsigned flags, struct json_object **ret,
+	 struct error *e);
 int call_with_fd(struct client *c, const char *method, struct json_object *parameters, int fd, struct json_object **ret,
 		 struct error *e);
 

@@ -61,6 +61,7 @@ set_version(struct client *c, const char *value UNUSED, struct error *e UNUSED)
 	return 0;
 }
 
+/* clang-format off */
 const struct option_desc client_options[] = {
 	{ "--json", "-j", NULL, "print what nsd sent, as JSON", set_json },
 	{ "--socket", NULL, "PATH", "socket of nsd [$NSD_SOCKET, else " MODEL_SOCKET "]", set_socket },
@@ -71,6 +72,7 @@ const struct option_desc client_options[] = {
 	{ "--version", "-V", NULL, "version of nsc", set_version },
 	{ 0 },
 };
+/* clang-format on */
 
 void
 client_init(struct client *c)

@@ -16,7 +16,7 @@ struct client {
 	const char *socket; /* NULL: not given */
 	const char *host;   /* NULL: this one */
 	bool json, help, version;
-	bool exec; /* ends with the status of a command (VERB_EXEC) */
+	bool exec;   /* ends with the status of a command (VERB_EXEC) */
 	int timeout; /* seconds of silence after which nsc gives up; 0 never, TIMEOUT_UNSET */
 	struct connection *connection;
 };

@@ -19,6 +19,7 @@
 
 static word_parse parse_gateway;
 
+/* clang-format off */
 const struct word end_words[] = {
 	{ .name = "netns", .aliases = "namespace", .value = "NS", .help = "into a namespace; else in the host",
 	  .of = &end_type, .field = "namespace", .target = TARGET_END, .noun = NOUN_NAMESPACE },
@@ -41,6 +42,7 @@ static const struct word route_words[] = {
 	{ .name = "metric", .value = "N", .of = &route_type, .field = "metric" },
 	{ 0 },
 };
+/* clang-format on */
 
 bool
 end_is_prefix(const char *text)

@@ -50,7 +50,8 @@ offer_namespaces(struct client *c, bool own, const char *start)
 	CLEANUP(json_put) struct json_object *parameters = NULL, *reply = NULL;
 	struct error ignored;
 
-	if (member_new(&parameters, &ignored) < 0 || (own && member_put_bool(parameters, "foreign", false, &ignored) < 0) ||
+	if (member_new(&parameters, &ignored) < 0 ||
+	    (own && member_put_bool(parameters, "foreign", false, &ignored) < 0) ||
 	    call_collect(c, "ListNamespaces", parameters, "namespaces", &reply, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < member_count(reply, "namespaces"); i++)
@@ -174,7 +175,8 @@ walk_arguments(const struct verb *v, int argc, char *const *argv)
 	struct progress p = { 0 };
 
 	for (int i = 0; i < argc; i++) {
-		const struct word *w = p.positional >= v->min || v->flags & VERB_RAW ? words_find(v->words, argv[i]) : NULL;
+		const struct word *w = p.positional >= v->min || v->flags & VERB_RAW ? words_find(v->words, argv[i])
+										     : NULL;
 		if (p.open)
 			p.open = NULL;
 		else if (w)
@@ -247,9 +249,11 @@ run_completion(struct client *c, const struct arguments *a, struct error *e)
 	return 0;
 }
 
+/* clang-format off */
 const struct verb completion_verbs[] = {
 	{ .name = "completion", .arguments = "WORD...", .help = "print what may stand in place of the last word", .max = -1,
 	  .flags = VERB_RAW | VERB_COMMAND, .run = run_completion,
 	  .text = "For the completion scripts of shells. Where a command of another program starts it prints \":command N\".\n" },
 	{ 0 },
 };
+/* clang-format on */

@@ -17,8 +17,8 @@
 static const struct {
 	const char *key, *label;
 } status_numbers[] = {
-	{ "namespaces", "namespaces" }, { "links", "links" },		  { "lost", "lost" },
-	{ "draining", "draining" },	{ "foreign", "foreign" },	  { "connections", "connections" },
+	{ "namespaces", "namespaces" }, { "links", "links" },	    { "lost", "lost" },
+	{ "draining", "draining" },	{ "foreign", "foreign" },   { "connections", "connections" },
 	{ "requests", "requests" },	{ "sequence", "sequence" },
 };
 
@@ -77,8 +77,10 @@ run_info(struct client *c, const struct arguments *a UNUSED, struct error *e)
 	return 0;
 }
 
+/* clang-format off */
 const struct verb daemon_verbs[] = {
 	{ .name = "status", .help = "show how nsd is", .max = 0, .run = run_status },
 	{ .name = "info", .help = "show what nsd says of itself and its interfaces", .max = 0, .run = run_info },
 	{ 0 },
 };
+/* clang-format on */

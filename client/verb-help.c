@@ -39,9 +39,11 @@ run_version(struct client *c UNUSED, const struct arguments *a UNUSED, struct er
 	return 0;
 }
 
+/* clang-format off */
 const struct verb help_verbs[] = {
 	{ .name = "help", .arguments = "[VERB|exit]", .help = "help on everything, a verb, or the exit status", .max = 2,
 	  .nouns = { NOUN_VERB }, .run = run_help },
 	{ .name = "version", .help = "print the version of nsc", .max = 0, .run = run_version },
 	{ 0 },
 };
+/* clang-format on */

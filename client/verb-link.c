@@ -19,6 +19,7 @@
 
 static word_parse parse_address, parse_peer, parse_name;
 
+/* clang-format off */
 static const struct word spec_words[] = {
 	{ .name = "address", .value = "A/L", .help = "address with prefix length; \"address\" may be left out; or a MAC",
 	  .of = &end_type, .field = "addresses", .bare = end_is_prefix, .parse = parse_address },
@@ -64,6 +65,7 @@ static const struct word list_words[] = {
 	  .constant = "false" },
 	{ 0 },
 };
+/* clang-format on */
 
 /* `ip link ... address MAC` means the MAC. */
 static int
@@ -252,6 +254,7 @@ run_repair(struct client *c, const struct arguments *a, struct error *e)
 	return r < 0 || !c->json ? r : print_json(reply, true, e);
 }
 
+/* clang-format off */
 static const char spec_text[] =
 	"Words apply to the end before them. For example\n\n"
 	"  nsc link add veth-a 10.0.0.1/24 peer veth-b netns nstest 10.0.0.2/24\n"
@@ -277,3 +280,4 @@ const struct verb link_verbs[] = {
 	  .max = 1, .nouns = { NOUN_LINK }, .run = run_repair },
 	{ 0 },
 };
+/* clang-format on */

@@ -19,6 +19,7 @@
 #include "ssh.h"
 #include "verb.h"
 
+/* clang-format off */
 static const struct type local_type = {
 	.fields = (const struct field[]){
 		{ .name = "long", .type = FIELD_BOOL },
@@ -31,6 +32,7 @@ static const struct word pids_words[] = {
 	  .field = "long", .constant = "true", .target = 1 },
 	{ 0 },
 };
+/* clang-format on */
 
 /* Asks nsd for the namespace and gets ready to enter while it answers. */
 static int
@@ -137,6 +139,7 @@ run_identify(struct client *c, const struct arguments *a, struct error *e)
 	return 0;
 }
 
+/* clang-format off */
 const struct verb process_verbs[] = {
 	{ .name = "exec", .arguments = "NAME [COMMAND [ARGUMENT...]]", .help = "run a command inside, or a shell", .min = 1,
 	  .max = -1, .flags = VERB_RAW | VERB_COMMAND | VERB_EXEC, .nouns = { NOUN_NAMESPACE, NOUN_COMMAND },
@@ -153,3 +156,4 @@ const struct verb process_verbs[] = {
 	  .text = "Without PID: nsc itself, that is, where it was called. Prints nothing for one without a name.\n" },
 	{ 0 },
 };
+/* clang-format on */

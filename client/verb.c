@@ -10,6 +10,7 @@
 #include "json.h"
 #include "member.h"
 
+/* clang-format off */
 const struct family families[] = {
 	{ "Namespaces", namespace_verbs },
 	{ "", namespace_change_verbs },
@@ -24,6 +25,7 @@ const struct family families[] = {
 	{ "", completion_verbs },
 	{ 0 },
 };
+/* clang-format on */
 
 /* How many of the arguments give the name of `v`; 0: they do not. */
 static int

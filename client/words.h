@@ -40,12 +40,12 @@ struct word {
 	const char *aliases; /* separated by blanks; NULL: none */
 	const char *value;   /* what follows, as usage shows it; NULL: nothing */
 	const char *help;
-	const struct type *of; /* the field it sets ... */
-	const char *field;     /* ... by name */
-	const char *constant;  /* a word without value: what it sets the field to */
-	unsigned target;       /* which of the targets has the field */
-	enum noun noun;	       /* what completes its value */
-	bool repeats;	       /* may be given several times; lists and pairs always may */
+	const struct type *of;		/* the field it sets ... */
+	const char *field;		/* ... by name */
+	const char *constant;		/* a word without value: what it sets the field to */
+	unsigned target;		/* which of the targets has the field */
+	enum noun noun;			/* what completes its value */
+	bool repeats;			/* may be given several times; lists and pairs always may */
 	bool (*bare)(const char *text); /* an argument like this stands for the word and its value */
 	word_parse *parse;
 };
