@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -36,9 +37,11 @@ open_source(struct attachment *a, struct kernel *k, struct netns *n, struct erro
 	if (a->source.pidfd < 0)
 		return netns_of_pid(k, a->source.pid, n, &a->pidfd, e);
 	int err = netns_of_pidfd(k, a->source.pidfd, n, e);
-	if (err == 0)
-		a->pidfd = TAKE_FD(a->source.pidfd);
-	return err;
+	if (err < 0)
+		return err;
+	a->source.pid = netns_pidfd_pid(a->source.pidfd);
+	a->pidfd = TAKE_FD(a->source.pidfd);
+	return 0;
 }
 
 static int
