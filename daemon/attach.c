@@ -48,12 +48,15 @@ static int
 attach(struct attachment *a, struct kernel *k, struct error *e)
 {
 	struct object *o = a->op.objects[0];
-	struct record r = { .object = o, .state = STATE_CREATING };
+	struct namespace ns = o->ns; /* as it will be */
+	struct record r = { .object = o, .ns = &ns, .state = STATE_CREATING };
 	struct netns n = NETNS_INIT;
 	int err = open_source(a, k, &n, e);
 
 	if (err < 0)
 		return err;
+	if (a->source.pid > 0)
+		ns.pid = a->source.pid;
 	a->cookie = r.cookie = n.cookie;
 	err = commit(a->op.m, &r, 1, false, e);
 	if (err == 0) {

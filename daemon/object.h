@@ -310,6 +310,7 @@ void each_link_in(const struct manager *m, const char *namespace, void (*fn)(str
 /* ---- verify.c ---- */
 #define SETTLE_MS 30 /* events must have been quiet for so long before suspects are judged */
 void suspect(struct manager *m, struct object *o);
+void log_object(int level, const char *id, const struct object *o, const char *what, const char *text);
 void suspects_check(struct manager *m);
 int verify_object(struct manager *m, struct object *o, void (*done)(struct operation *op), struct error *e);
 

@@ -99,18 +99,20 @@ test_sysctl_covered(void **state)
 }
 
 static void
-test_disable_ipv6(void **state)
+test_switch_ipv6(void **state)
 {
 	struct kernel *k = kernel(state);
 	struct netns n = NETNS_INIT;
 	assert_ok(netns_make(k, &n, &e));
 	assert_int_equal(sandbox_run("ip link add a.b type bridge"), 0);
-	assert_ok(netns_disable_ipv6(k, NULL, "a.b", &e));
+	assert_ok(netns_switch_ipv6(k, NULL, "a.b", false, &e));
 	assert_string_equal(sandbox_output("cat /proc/sys/net/ipv6/conf/a.b/disable_ipv6"), "1\n");
-	assert_ok(netns_disable_ipv6(k, &n, "lo", &e));
+	assert_ok(netns_switch_ipv6(k, &n, "lo", false, &e));
 	assert_string_equal(inside(&n, "cat /proc/sys/net/ipv6/conf/lo/disable_ipv6"), "1\n");
 	assert_string_equal(sandbox_output("cat /proc/sys/net/ipv6/conf/lo/disable_ipv6"), "0\n");
-	assert_ok(netns_disable_ipv6(k, &n, "nothing", &e));
+	assert_ok(netns_switch_ipv6(k, &n, "lo", true, &e));
+	assert_string_equal(inside(&n, "cat /proc/sys/net/ipv6/conf/lo/disable_ipv6"), "0\n");
+	assert_ok(netns_switch_ipv6(k, &n, "nothing", false, &e));
 	assert_int_equal(sandbox_run("ip link del a.b"), 0);
 	netns_close(&n);
 }
@@ -157,8 +159,8 @@ main(void)
 {
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
-		SANDBOX_TEST(test_sysctl),       SANDBOX_TEST(test_sysctl_refused), SANDBOX_TEST(test_sysctl_covered),
-		SANDBOX_TEST(test_disable_ipv6), SANDBOX_TEST(test_nsid),
+		SANDBOX_TEST(test_sysctl),      SANDBOX_TEST(test_sysctl_refused), SANDBOX_TEST(test_sysctl_covered),
+		SANDBOX_TEST(test_switch_ipv6), SANDBOX_TEST(test_nsid),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
