@@ -207,3 +207,13 @@ class Client:
 
     def links(self, **named):
         return {item["name"]: item for item in self.list("ListLinks", "links", **named)}
+
+
+def expect(name, function, *arguments, **named):
+    """The call must fail with the error of this short name; returns the error."""
+    try:
+        result = function(*arguments, **named)
+    except Error as error:
+        assert error.short == name, str(error)
+        return error
+    raise AssertionError(f"{name} expected, but it answered {result}")
