@@ -94,8 +94,10 @@ def sysctl(key, netns=None):
     return run("cat", "/proc/sys/" + key.replace(".", "/"), netns=netns).stdout.strip()
 
 
-def netns_inode(path):
-    return os.stat(path).st_ino
+def addr_assign_type(name, netns=None):
+    """How an interface got its MAC: 3 when it was set, 1 when it is random. Only sysfs tells."""
+    script = 'mount -t sysfs none /sys && cat "/sys/class/net/$0/addr_assign_type"'
+    return int(run("unshare", "--mount", "sh", "-c", script, name, netns=netns).stdout)
 
 
 def ping(address, netns=None, count=1, deadline=2):
