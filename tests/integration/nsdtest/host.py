@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The host that one test sees: its daemons, processes and foreign objects, and the check that all of it returns to its
 base when the test is over."""
+import errno
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
+import uuid
 
-from . import kernel, poll
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from . import kernel, poll, sandbox
 from .client import Nsc
 from .daemon import Daemon
 
@@ -70,6 +76,22 @@ class Host:
         """The test has removed it itself."""
         self.foreign.remove((kind, name))
 
+    def new_boot(self):
+        """What a reboot leaves of a host: nothing in /run/netns, no links, another boot id."""
+        for point in reversed(kernel.nsfs_mounts()):
+            sandbox.umount(point, sandbox.MNT_DETACH)
+        if os.path.isdir(kernel.NETNS):
+            if any(point == kernel.NETNS for point, _, _ in kernel.mountinfo()):
+                sandbox.umount(kernel.NETNS, sandbox.MNT_DETACH)
+            shutil.rmtree(kernel.NETNS)
+        with IPRoute() as socket:
+            for message in socket.get_links():
+                if message["index"] != 1:
+                    delete_link(socket, message["index"])
+        boot_id = ROOT / f"boot-{uuid.uuid4()}"
+        boot_id.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+        sandbox.mount(boot_id, "/proc/sys/kernel/random/boot_id", flags=sandbox.MS_BIND)
+
     # The end of a test
 
     def abandon(self):
@@ -114,6 +136,14 @@ class Host:
         daemon.stop()
         left = [name for name in os.listdir(daemon.runtime) if name != "lock"] if daemon.runtime.exists() else []
         assert left == [], f"left in the runtime directory: {left}"
+
+
+def delete_link(socket, index):
+    """Deletes an interface; its peer may have taken it along already."""
+    try:
+        socket.link("del", index=index)
+    except NetlinkError as error:
+        assert error.code == errno.ENODEV, error
 
 
 def delete_everything(daemon):
