@@ -44,6 +44,11 @@ class Host:
         self.daemons.append(daemon)
         return daemon
 
+    @staticmethod
+    def path(name):
+        """A file of this test."""
+        return ROOT / name
+
     def nsc(self, daemon):
         return Nsc(daemon.socket)
 
