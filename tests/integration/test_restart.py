@@ -389,7 +389,7 @@ def damaged_by(what, path):
         database.close()
     elif what == "record":
         database = sqlite3.connect(path)
-        database.execute("UPDATE records SET record = '{\"name\":\"../evil\"}'")
+        database.execute("UPDATE record SET record = '{\"name\":\"../evil\"}'")
         database.commit()
         database.close()
 

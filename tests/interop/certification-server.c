@@ -279,26 +279,27 @@ STEP(12)
 
 #define METHOD(name_, handler_) { .name = (name_), .flags = METHOD_RAW, .handler = (handler_) }
 
+static const struct method methods[] = {
+	METHOD("Start", start),
+	METHOD("Test01", step_1),
+	METHOD("Test02", step_2),
+	METHOD("Test03", step_3),
+	METHOD("Test04", step_4),
+	METHOD("Test05", step_5),
+	METHOD("Test06", step_6),
+	METHOD("Test07", step_7),
+	METHOD("Test08", step_8),
+	METHOD("Test09", step_9),
+	METHOD("Test10", step_10),
+	METHOD("Test11", step_11),
+	METHOD("End", step_12),
+	{ 0 },
+};
+
 static const struct interface certification_interface = {
 	.name = "org.varlink.certification",
 	.description = description,
-	.methods =
-		(const struct method[]){
-			METHOD("Start", start),
-			METHOD("Test01", step_1),
-			METHOD("Test02", step_2),
-			METHOD("Test03", step_3),
-			METHOD("Test04", step_4),
-			METHOD("Test05", step_5),
-			METHOD("Test06", step_6),
-			METHOD("Test07", step_7),
-			METHOD("Test08", step_8),
-			METHOD("Test09", step_9),
-			METHOD("Test10", step_10),
-			METHOD("Test11", step_11),
-			METHOD("End", step_12),
-			{ 0 },
-		},
+	.tables = (const struct method *const[]){ methods, NULL },
 };
 
 /* ---- the program ---- */

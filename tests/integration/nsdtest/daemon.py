@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The life of one nsd: start, stop, kill, and what it leaves in its store and its file descriptors."""
+import contextlib
 import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
 
 from . import kernel, poll
 from .varlink import Client
@@ -128,18 +131,24 @@ class Daemon:
         return kernel.unix_connections(self.socket)
 
     def records(self):
-        """Every record of the store, read from the database itself: [(kind, name, generation, record)]."""
-        path = self.state / "nsd.db"
-        if not path.exists():
-            return []
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        """Every record of the store, read from a copy of the database files (nsd keeps the files themselves locked):
+        [(kind, name, generation, record)]."""
+        for attempt in range(10):
             try:
-                tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-                assert "record" in tables or "records" in tables, tables
-                table = "records" if "records" in tables else "record"
-                return database.execute(f"SELECT kind, name, generation, record FROM {table}").fetchall()
-            finally:
-                database.rollback()
+                return self.read_copy()
+            except sqlite3.DatabaseError:  # copied in the middle of a checkpoint
+                if attempt == 9:
+                    raise
+
+    def read_copy(self):
+        with tempfile.TemporaryDirectory(dir=self.directory) as directory:
+            for suffix in ("", "-wal"):
+                if (self.state / f"nsd.db{suffix}").exists():
+                    shutil.copy(self.state / f"nsd.db{suffix}", directory)
+            if not os.listdir(directory):
+                return []
+            with contextlib.closing(sqlite3.connect(f"{directory}/nsd.db")) as database:
+                return database.execute("SELECT kind, name, generation, record FROM record").fetchall()
 
     def recorded(self, kind=None):
         """Sorted (kind, name) of the records, or the names of one kind."""
