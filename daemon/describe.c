@@ -120,6 +120,20 @@ put_type(FILE *f, const struct type *t)
 }
 
 static void
+put_types(FILE *f, const struct interface *i)
+{
+	struct types types = { .n = 0 };
+
+	for (const struct method *const *table = i->tables; *table; table++)
+		for (const struct method *m = *table; m->name; m++) {
+			collect_fields(m->in, &types);
+			collect_fields(m->out, &types);
+		}
+	for (unsigned n = 0; n < types.n; n++)
+		put_type(f, types.v[n]);
+}
+
+static void
 put_method(FILE *f, const struct method *m)
 {
 	fputc('\n', f);
@@ -161,17 +175,12 @@ interface_describe(const struct interface *i, char **ret, struct error *e)
 	if (i->description) {
 		fputs(i->description, f);
 	} else {
-		struct types types = { .n = 0 };
-		for (const struct method *m = i->methods; m->name; m++) {
-			collect_fields(m->in, &types);
-			collect_fields(m->out, &types);
-		}
 		put_comment(f, "# ", i->doc);
 		fprintf(f, "interface %s\n", i->name);
-		for (unsigned n = 0; n < types.n; n++)
-			put_type(f, types.v[n]);
-		for (const struct method *m = i->methods; m->name; m++)
-			put_method(f, m);
+		put_types(f, i);
+		for (const struct method *const *table = i->tables; *table; table++)
+			for (const struct method *m = *table; m->name; m++)
+				put_method(f, m);
 		for (const enum error_code *c = i->errors; c && *c != ERROR_NONE; c++)
 			put_error(f, *c);
 	}

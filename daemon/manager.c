@@ -521,6 +521,7 @@ manager_new(const struct manager_options *o, struct manager **ret, struct error 
 	TAILQ_INIT(&m->removed);
 	TAILQ_INIT(&m->parked);
 	LIST_INIT(&m->subscribers);
+	m->started = time(NULL);
 	m->state_directory = strdup(o->state_directory);
 
 	int err = m->state_directory ? watch_open(m, e) : error_errno(e, ENOMEM, "starting the manager");
@@ -600,7 +601,7 @@ manager_tick(struct manager *m)
 struct manager_stats
 manager_stats(const struct manager *m)
 {
-	struct manager_stats s = { .sequence = m->sequence, .reconciled = m->reconciled, .pending = m->reconciling };
+	struct manager_stats s = { .sequence = m->sequence, .reconciled = m->reconciled, .writable = store_is_writable(m->store) };
 
 	for (size_t i = 0; i < m->namespaces.n; i++) {
 		const struct object *o = m->namespaces.v[i];
@@ -618,14 +619,9 @@ manager_stats(const struct manager *m)
 	return s;
 }
 
-const char *
-manager_boot(const struct manager *m)
+void
+manager_set_gauges(struct manager *m, void (*fn)(void *arg, int64_t *connections, int64_t *requests), void *arg)
 {
-	return m->boot;
-}
-
-const char *
-manager_state_directory(const struct manager *m)
-{
-	return m->state_directory;
+	m->gauges = fn;
+	m->gauges_arg = arg;
 }

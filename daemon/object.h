@@ -113,8 +113,11 @@ struct manager {
 	int watch_fd;
 	char boot[37];
 	char *state_directory;
+	int64_t started; /* CLOCK_REALTIME seconds */
 	uint64_t host_cookie;
 	struct manager_policy policy;
+	void (*gauges)(void *arg, int64_t *connections, int64_t *requests);
+	void *gauges_arg;
 
 	struct index namespaces; /* struct object by name; foreign ones too */
 	struct index links;	 /* struct object by name */
