@@ -52,8 +52,11 @@ struct error {
 struct error_desc {
 	const char *name;	/* qualified Varlink error name */
 	const char *doc;	/* one sentence for the interface description */
+	const char *parameters; /* as the description declares them: "message: string, field: ?string", "" for none */
 	int number;		/* errno returned by error_set() for it, positive */
 	int exit_status;	/* of nsc */
+	/* The parameter that carries the field, "" where there is none; NULL: message, field and errno (io.nsd.Manager) */
+	const char *parameter;
 };
 
 /* The entry of a code; never NULL. */
@@ -62,7 +65,7 @@ const struct error_desc *error_desc(enum error_code code);
 /* The code whose wire name is `name`; ERROR_NONE if no code has it. */
 enum error_code error_code_of(const char *name);
 
-/* Fills `e` and returns the negative errno of the code. `field` may be NULL. */
+/* Fills `e` and returns the negative errno of the code. `field` may be NULL. Text and field become one clean line. */
 int error_set(struct error *e, enum error_code code, const char *field, const char *fmt, ...) PRINTF(4, 5);
 
 /* Fills `e` with ERROR_KERNEL (ERROR_LIMIT_EXCEEDED for EMFILE, ENFILE, ENOMEM and ENOSPC), appends ": <strerror>" to

@@ -69,7 +69,7 @@ enum field_flags {
 	FIELD_NULLABLE = 1 << 0, /* may be absent; without it parsing insists on the field */
 	FIELD_STATE = 1 << 1,	 /* reported by nsd: printed, refused as input from a client */
 	FIELD_RECORD = 1 << 2,	 /* only in stored records, never on the wire nor in the description */
-	FIELD_IDENTITY = 1 << 3, /* not part of the specification: fields_diff() passes it over */
+	FIELD_IDENTITY = 1 << 3, /* not part of the specification: fields_match() passes it over */
 };
 
 /* For whom a struct is parsed or printed. */
@@ -110,11 +110,14 @@ void fields_init(const struct type *t, void *s);
 
 /* Reads the JSON object `o` into `s`, which is initialised here. Unknown keys, missing fields and wrong types give
  * ERROR_INVALID_PARAMETER, values outside check or range ERROR_INVALID_VALUE; both name the field by its whole path.
- * A JSON null counts as absent. On failure `s` holds nothing to free. In VIEW_RECORD unknown keys are passed over, so
- * that an older nsd can read what a newer one of the same schema wrote. */
+ * A JSON null counts as absent. On failure `s` holds nothing to free. In VIEW_RECORD and VIEW_OUTPUT unknown keys are
+ * passed over, so that an older nsd can read the records of a newer one of the same schema, and an older nsc its
+ * replies. VIEW_OUTPUT looks at types only, not at checks, ranges and numbers of items: replies show foreign objects,
+ * which keep no grammar. */
 int fields_parse(const struct type *t, struct json_object *o, enum fields_view view, void *s, struct error *e);
 
-/* The JSON object of `s`; absent fields are left out. Caller owns *ret (json_object_put). -ENOMEM only. */
+/* The JSON object of `s`; absent fields are left out, but an array or object that is not FIELD_NULLABLE is then written
+ * empty. Text that is no valid UTF-8 is cleaned (utf8_clean()). Caller owns *ret (json_object_put). -ENOMEM only. */
 int fields_print(const struct type *t, const void *s, enum fields_view view, struct json_object **ret, struct error *e);
 
 /* Frees what `s` points to and initialises it again; `s` itself stays the caller's. */

@@ -4,7 +4,6 @@
 
 #include "model.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "names.h"
@@ -128,6 +127,7 @@ const struct type link_type = {
 		F(link, boot, "boot", FIELD_STRING, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		F(link, cookies[0], "cookie0", FIELD_INT, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		F(link, cookies[1], "cookie1", FIELD_INT, .flags = FIELD_NULLABLE | FIELD_RECORD),
+		F(link, changing, "changing", FIELD_BOOL, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		{ 0 },
 	},
 };
@@ -175,6 +175,7 @@ const struct type namespace_type = {
 		F(namespace, message, "message", FIELD_STRING, .flags = FIELD_NULLABLE | FIELD_STATE,
 		  .doc = "In words: why it is lost or draining, or how it drifted"),
 		F(namespace, boot, "boot", FIELD_STRING, .flags = FIELD_NULLABLE | FIELD_RECORD),
+		F(namespace, changing, "changing", FIELD_BOOL, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		{ 0 },
 	},
 };
@@ -272,11 +273,11 @@ sysctl_key_check(const char *text, struct error *e)
 int
 sysctl_value_check(const char *text, struct error *e)
 {
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 \t-_,.";
 	size_t n = strlen(text);
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)text[i]) && !strchr(" \t-_,.", text[i]))
-			return error_set(e, ERROR_INVALID_VALUE, NULL,
-					 "a sysctl value holds letters, digits, blanks and -_,. only");
+	if (strspn(text, allowed) != n)
+		return error_set(e, ERROR_INVALID_VALUE, NULL,
+				 "a sysctl value holds letters, digits, blanks and -_,. only");
 	if (n == 0 || n > 128)
 		return error_set(e, ERROR_INVALID_VALUE, NULL, "a sysctl value has 1 to 128 characters");
 	return 0;

@@ -78,6 +78,7 @@ struct link {
 	/* record */
 	char *boot; /* boot id of the ifindexes and cookies */
 	int64_t cookies[2];
+	int changing; /* a change was under way: bring the kernel to this record */
 };
 
 struct namespace {
@@ -102,6 +103,7 @@ struct namespace {
 	char *message;
 	/* record */
 	char *boot;
+	int changing;
 };
 
 extern const struct type lifetime_type, state_type, link_kind_type, namespace_kind_type;

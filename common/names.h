@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "utf8.h"
 
 #define NAME_MAX_LENGTH 64	  /* of a namespace or link, in bytes */
 #define INTERFACE_MAX_LENGTH 15	  /* IFNAMSIZ - 1, linux/if.h */
@@ -46,9 +47,6 @@ int gateway_check(const char *text, struct error *e);
 /* Labels: key [A-Za-z0-9_][A-Za-z0-9._/-]{0,62}, value at most 255 bytes of printable UTF-8. */
 int label_key_check(const char *text, struct error *e);
 int label_value_check(const char *text, struct error *e);
-
-/* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
-bool utf8_is_valid(const char *text, size_t length);
 
 /* The parsers behind the checks. `prefix_parse` wants ADDRESS/LENGTH, or a bare address (length = full) if
  * `allow_bare`; "default" gives length 0 and family AF_UNSPEC only in destination_check, not here. */

@@ -17,7 +17,7 @@ void notify_error(const struct error *e);	       /* STATUS= and ERRNO= before a 
 void notify_extend_timeout(uint64_t usec);
 void notify_watchdog(void);
 
-/* Interval in which notify_watchdog() must be called, usec; 0: no watchdog wanted. */
+/* How often notify_watchdog() is to be called, usec: half the watchdog's time; 0: no watchdog wanted. */
 uint64_t notify_watchdog_interval(void);
 
 /* The listening AF_UNIX stream socket passed by the service manager (FileDescriptorName=varlink, or the only one), CLOEXEC

@@ -20,14 +20,19 @@ struct settings {
 	int64_t idle_timeout;	 /* IdleTimeoutSec= of a connection without a request under way; 0 never */
 };
 
-/* Reads `file` alone if not NULL (--config), else /usr/lib/nsd/nsd.conf, /etc/nsd/nsd.conf, /run/nsd/nsd.conf with
- * nsd.conf.d/ *.conf drop-ins by libeconf's rules (UAPI.6). Missing files are fine (defaults), but not a missing `file`.
- * Unknown sections and keys and bad values fail with ERROR_INVALID_VALUE naming file, line, key and what is accepted. */
+/* Reads `file` alone if not NULL (--config), else nsd.conf and its drop-ins in the installed folders: settings_load_from()
+ * with SYSCONFDIR/nsd, /run/nsd and PREFIX/lib/nsd. Call it once before threads start; later calls are free. */
 int settings_load(const char *file, struct settings *ret, struct error *e);
+
+/* The rules of UAPI.6: `folders`, ended by NULL, highest first. The first nsd.conf found counts, then every
+ * nsd.conf.d/ *.conf in the order of the names, of which one in a higher folder replaces its namesakes. Missing files are
+ * fine. Unknown sections and keys and bad values fail with ERROR_INVALID_VALUE naming file, line, key and what is
+ * accepted; `ret` is then left as it was. */
+int settings_load_from(const char *const *folders, struct settings *ret, struct error *e);
 
 /* The defaults alone. */
 void settings_default(struct settings *ret);
 
-/* For nsd.conf(5) and the shipped file: calls `fn` per setting, in table order. */
+/* For nsd.conf(5) and the shipped file: calls `fn` per setting with its default, in table order. */
 void settings_describe(void (*fn)(const char *section, const char *key, const char *value, const char *doc, void *arg),
 		       void *arg);

@@ -17,14 +17,15 @@ struct store;
 
 /* Opens STATE/nsd.db, made with mode 0600 if there never was one; STATE is made with 0700. Takes an exclusive flock on
  * STATE/lock for the life of the store: ERROR_ALREADY_EXISTS with the holder's pid when another nsd has it. Refuses a
- * newer schema, a damaged file (quick_check), and a missing database beside a STATE/lock that says one was made:
- * ERROR_STORE with what to do; never starts from an empty store if a store was there. `boot` is this boot's id. */
+ * newer schema, a damaged file (quick_check, and a hash of every record), a missing database beside a STATE/lock that says
+ * one was made, and one that lacks what STATE/lock says was committed: ERROR_STORE with what to do; never starts from an
+ * empty store if a store was there. `boot` is this boot's id. */
 int store_open(const char *directory, const char *boot, struct store **ret, struct error *e);
 
 /* Marks a clean shutdown, checkpoints and closes. */
 void store_close(struct store *s);
 
-/* Was the last stop clean, and was it in this boot? */
+/* Was the last stop clean, and was it in this boot? A new store says yes to both. */
 bool store_was_clean(const struct store *s);
 bool store_same_boot(const struct store *s);
 
@@ -54,5 +55,6 @@ int store_apply(struct store *s, const struct store_op *ops, unsigned n, bool du
 int store_retry(struct store *s, struct error *e);
 
 /* Every record, in no order; a negative return of `fn` ends the walk and is returned. */
-int store_load(struct store *s, int (*fn)(const char *kind, const char *name, int64_t generation, const char *record,
-					   void *arg, struct error *e), void *arg, struct error *e);
+typedef int store_record(const char *kind, const char *name, int64_t generation, const char *record, void *arg,
+			 struct error *e);
+int store_load(struct store *s, store_record *fn, void *arg, struct error *e);

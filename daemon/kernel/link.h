@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "model.h"
+#include "names.h"
 #include "netns.h"
 
 /* Interfaces of nsd carry this group (IFLA_GROUP, "nsd" in ASCII): the tag by which udev rules, other software and nsd
@@ -16,8 +17,8 @@
 struct link_site {
 	const struct end *end;
 	struct netns *netns; /* NULL: the host */
-	uint8_t mac[6];
-	int ifindex; /* 0: the kernel chooses; set by link_create() */
+	uint8_t mac[6]; /* all zero: the kernel chooses */
+	int ifindex;	/* 0: the kernel chooses; set by link_create() */
 };
 
 /* A kind of link: one file and one const entry each. */
@@ -26,31 +27,39 @@ struct link_kind_ops {
 	const char *name; /* IFLA_INFO_KIND */
 	unsigned ends;	  /* how many a link of this kind has */
 	bool moves;	  /* its ends may be moved to another namespace */
-	/* Appends IFLA_INFO_DATA for the end at sites[0]; sites[1] is the peer, NULL for one end. */
-	void (*put_data)(struct nlmsghdr *m, const struct link_site *self, const struct link_site *peer);
+	/* Appends what goes into IFLA_INFO_DATA of the first end; `peer` is the second one (NULL: there is none), and
+	 * `peer_netns_fd` its namespace, -1 where that is the same. */
+	void (*put_data)(struct nlmsghdr *m, const struct link_site *peer, int peer_netns_fd);
 };
 
 const struct link_kind_ops *link_kind_ops(enum link_kind kind); /* never NULL for a valid kind */
 extern const struct link_kind_ops link_veth, link_bridge;
 
+/* What every kind sets on each of its interfaces at creation: name, MTU, MAC, group, one queue each way. For put_data. */
+void link_put_interface(struct nlmsghdr *m, const struct link_site *site);
+
 /* Makes the interfaces of a link, down, directly where they belong, by one RTM_NEWLINK sent in the namespace of
  * sites[0] with names, MACs, MTU, group, one TX and one RX queue. ifindexes are filled in from the kernel's answer
- * (NLM_F_ECHO or a look-up by name). ERROR_NAME_TAKEN names the interface. On failure nothing stays behind. */
+ * (NLM_F_ECHO, before Linux 6.2 a look-up by name); the peer's comes with its end, so no other call is needed.
+ * ERROR_NAME_TAKEN names the interface, its field is "ends[I].interface", I being the index in `sites`. On failure nothing
+ * stays behind. */
 int link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, struct error *e);
 
 /* Builders, for the socket of the namespace in which the interface lives. */
 void link_put_up(struct rtnl *r, int ifindex, bool up, const char *name);
 void link_put_mtu(struct rtnl *r, int ifindex, unsigned mtu, const char *name);
 void link_put_mac(struct rtnl *r, int ifindex, const uint8_t mac[6], const char *name);
-void link_put_name(struct rtnl *r, int ifindex, const char *from, const char *to); /* kernel < 6.? wants it down */
+void link_put_name(struct rtnl *r, int ifindex, const char *from, const char *to); /* before Linux 6.2 it must be down */
 void link_put_master(struct rtnl *r, int ifindex, int master, const char *name);   /* 0: none */
 void link_put_netns(struct rtnl *r, int ifindex, int netns_fd, const char *name);  /* slow: about 20 ms */
 void link_put_group(struct rtnl *r, int ifindex, unsigned group, const char *name);
 
-/* Addresses: IFA_F_NODAD on v6, IFA_F_NOPREFIXROUTE never; broadcast set for v4 prefixes shorter than /31. */
+/* Addresses: IFA_F_NODAD on v6, IFA_F_NOPREFIXROUTE never; broadcast set for v4 prefixes shorter than /31. Adding one that
+ * is there already is a success. */
 void address_put(struct rtnl *r, int ifindex, const struct prefix *p, bool add, const char *name);
 
-/* Routes: table main, protocol ROUTE_PROTOCOL; "default" takes its family from the gateway. */
+/* Routes: table main, protocol ROUTE_PROTOCOL; "default" takes its family from the gateway, and is v4 without one. Never
+ * replaces a route: adding one that is there gives ERROR_NAME_TAKEN. `e` is for values that cannot be sent. */
 #define ROUTE_PROTOCOL 110
 int route_put(struct rtnl *r, int ifindex, const struct route *route, bool add, const char *name, struct error *e);
 
@@ -58,7 +67,7 @@ int route_put(struct rtnl *r, int ifindex, const struct route *route, bool add, 
 void neighbour_put(struct rtnl *r, int ifindex, const struct prefix *address, const uint8_t mac[6], const char *name);
 
 /* Removes an interface (its veth peer goes along); about 20 ms. By group: all of that group in one go, much cheaper for
- * many. -ENODEV is success. */
+ * many; refused for group 0, which is everybody's. -ENODEV is success. */
 int link_delete(struct rtnl *r, int ifindex, struct error *e);
 int link_delete_group(struct rtnl *r, unsigned group, struct error *e);
 

@@ -42,6 +42,7 @@ int kernel_open(struct netns_site *s, struct kernel **ret, struct error *e);
 void kernel_close(struct kernel *k);
 struct rtnl *kernel_rtnl(struct kernel *k);	/* the host's socket */
 uint64_t kernel_cookie(const struct kernel *k); /* of the host's network namespace */
+int kernel_netns_fd(const struct kernel *k);	/* of the host's network namespace, to move an interface there */
 
 /* Makes a namespace that nothing but `ret` holds. */
 int netns_make(struct kernel *k, struct netns *ret, struct error *e);
@@ -90,7 +91,9 @@ int netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, c
 /* Switches IPv6 off on an interface of the host or of a namespace; -ENOENT is success (no IPv6 in the kernel). */
 int netns_disable_ipv6(struct kernel *k, const struct netns *n, const char *interface, struct error *e);
 
-/* Processes with a thread in the namespace, by walking /proc; `fn` gets each once, a negative return ends the walk. */
+/* Processes with a thread in the namespace (NULL `n`: the host's), by walking /proc; `fn` gets each once, a negative
+ * return ends the walk and is returned. In `command`, bytes outside printable ASCII are shown as '?'. Returns how many
+ * processes could not be looked at, for want of CAP_SYS_PTRACE or because a security module forbids it. */
 int netns_processes(struct kernel *k, const struct netns *n, int (*fn)(pid_t pid, const char *command, void *arg),
 		    void *arg, struct error *e);
 

@@ -19,22 +19,27 @@ void rtnl_close(struct rtnl *r);
 void rtnl_closep(struct rtnl **r);
 int rtnl_fd(const struct rtnl *r);
 
-/* Starts a message in the batch; NLM_F_REQUEST | NLM_F_ACK are added to `flags`. The header stays valid until the next
- * rtnl_message() or rtnl_send(). Never NULL: a batch that outgrows its buffer fails in rtnl_send(). `what` is put
- * before the error text if the kernel refuses this message ("address 10.0.0.1/24 on veth-a"); it is copied. */
+/* The longest message, header included, that a builder may put together. */
+#define RTNL_MESSAGE_MAX 1024
+
+/* Starts a message in the batch, with `extra` bytes of family header (zeroed, *extra_header); NLM_F_REQUEST is added to
+ * `flags`. The header stays valid until the next rtnl_message() or rtnl_send(). Never NULL: a batch that cannot be built
+ * whole fails in rtnl_send(). `what` is put before the error text if the kernel refuses this message ("address
+ * 10.0.0.1/24 on veth-a"); it is copied. */
 struct nlmsghdr *rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, size_t extra, void **extra_header,
 			      const char *what);
 
-/* Sends the batch in one sendmsg() and reads every acknowledgement. The first refusal is reported (with the extended
- * ACK text), but all ACKs are read, so that the socket stays in step; the kernel has carried out the others. An empty
- * batch is a success. */
+/* Sends the batch in one send() (64 messages at a time) and reads every answer. The first refusal is reported, with the
+ * text of the extended acknowledgement, and its errno is returned: ERROR_NAME_TAKEN for EEXIST, ERROR_NOT_SUPPORTED for
+ * EOPNOTSUPP, else as error_errno() has it. The kernel has carried out all the other messages. An empty batch is a
+ * success. */
 int rtnl_send(struct rtnl *r, struct error *e);
 
 /* Forgets an unsent batch. */
 void rtnl_reset(struct rtnl *r);
 
-/* Sends one request and hands each answer to `fn` (an answer to a GET, or all of a dump when NLM_F_DUMP is set). An
- * interrupted dump (NLM_F_DUMP_INTR) is repeated, up to 8 times, after calling `restart` if not NULL; then -EINTR.
- * A negative return of `fn` ends the walk and is returned. */
+/* Sends the batch, which is one request, and hands each answer to `fn`: to a GET, to all of a dump (NLM_F_DUMP), or what
+ * NLM_F_ECHO gives back. An interrupted dump (NLM_F_DUMP_INTR) is repeated, up to 8 times, after calling `restart` if not
+ * NULL; then -EINTR. A negative return of `fn` ends the walk and is returned, without touching `e`. */
 int rtnl_query(struct rtnl *r, int (*fn)(const struct nlmsghdr *m, void *arg), void (*restart)(void *arg), void *arg,
 	       struct error *e);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rtnetlink's notifications, of the host and of every namespace with an nsid, as a flat list of events. */
+#include "config.h"
+
+#include "events.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/net_namespace.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#include "macros.h"
+
+#define RECEIVE_BUFFER (16 * 1024 * 1024) /* of the kernel: some 20,000 links at once */
+#define DATAGRAM_SIZE (32 * 1024)
+#define GROUP(n) (1U << ((n)-1))
+#define HOST (-1)
+
+struct events {
+	int fd;
+	_Alignas(struct nlmsghdr) char datagram[DATAGRAM_SIZE];
+};
+
+static int
+set_options(int fd, struct error *e)
+{
+	const int on = 1, size = RECEIVE_BUFFER;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
+		return error_errno(e, errno, "cannot enlarge the buffer for the kernel's events");
+	if (setsockopt(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, sizeof(on)) < 0)
+		return error_errno(e, errno,
+				   "cannot listen to the events of other namespaces (CAP_NET_BROADCAST is needed)");
+	return 0;
+}
+
+int
+events_open(struct events **ret, struct error *e)
+{
+	CLEANUP(close_fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (fd < 0)
+		return error_errno(e, errno, "cannot open a socket for the kernel's events");
+	int err = set_options(fd, e);
+	if (err < 0)
+		return err;
+
+	const struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_IPV4_IFADDR) | GROUP(RTNLGRP_IPV6_IFADDR) |
+			     GROUP(RTNLGRP_NSID),
+	};
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return error_errno(e, errno, "cannot subscribe to the kernel's events");
+
+	struct events *ev = malloc(sizeof(*ev));
+	if (!ev)
+		return error_errno(e, ENOMEM, "cannot listen to the kernel's events");
+	ev->fd = TAKE_FD(fd);
+	*ret = ev;
+	return 0;
+}
+
+void
+events_close(struct events *ev)
+{
+	if (!ev)
+		return;
+	close_fd(&ev->fd);
+	free(ev);
+}
+
+int
+events_fd(const struct events *ev)
+{
+	return ev->fd;
+}
+
+/* RTM_NEWNSID, RTM_DELNSID: only the host's numbers mean something to anybody here. */
+static bool
+read_nsid(const struct nlmsghdr *m, struct kernel_event *event)
+{
+	if (event->nsid != HOST || mnl_nlmsg_get_payload_len(m) < sizeof(struct rtgenmsg))
+		return false;
+
+	struct nlattr *a;
+	mnl_attr_for_each (a, m, sizeof(struct rtgenmsg)) {
+		if (mnl_attr_get_type(a) != NETNSA_NSID || mnl_attr_validate(a, MNL_TYPE_U32) < 0)
+			continue;
+		event->nsid = (int)mnl_attr_get_u32(a);
+		event->type = m->nlmsg_type == RTM_NEWNSID ? EVENT_NSID : EVENT_NSID_GONE;
+		return true;
+	}
+	return false;
+}
+
+/* Does the message hold an event? Its nsid is set already. */
+static bool
+read_event(const struct nlmsghdr *m, struct kernel_event *event)
+{
+	switch (m->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		if (link_info_parse(m, &event->link) < 0)
+			return false;
+		event->type = m->nlmsg_type == RTM_NEWLINK ? EVENT_LINK : EVENT_LINK_GONE;
+		event->ifindex = event->link.ifindex;
+		return true;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		if (address_parse(m, &event->ifindex, &event->prefix) < 0)
+			return false;
+		event->type = m->nlmsg_type == RTM_NEWADDR ? EVENT_ADDRESS : EVENT_ADDRESS_GONE;
+		return true;
+	case RTM_NEWNSID:
+	case RTM_DELNSID:
+		return read_nsid(m, event);
+	default:
+		return false;
+	}
+}
+
+/* The nsid of the namespace a datagram comes from. */
+static int
+origin(struct msghdr *header)
+{
+	int nsid = HOST;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c))
+		if (c->cmsg_level == SOL_NETLINK && c->cmsg_type == NETLINK_LISTEN_ALL_NSID)
+			memcpy(&nsid, CMSG_DATA(c), sizeof(nsid));
+	return nsid;
+}
+
+/* Reads one datagram; its length, 0 for one to pass over, or a negative errno. */
+static ssize_t
+receive(struct events *ev, int *nsid)
+{
+	struct sockaddr_nl from = { 0 };
+	struct iovec iov = { .iov_base = ev->datagram, .iov_len = sizeof(ev->datagram) };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct nl_pktinfo))];
+	struct msghdr header = { .msg_name = &from,
+				 .msg_namelen = sizeof(from),
+				 .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control) };
+
+	ssize_t n;
+	do
+		n = recvmsg(ev->fd, &header, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (from.nl_pid != 0) /* another process */
+		return 0;
+	if (header.msg_flags & MSG_TRUNC)
+		return -ENOBUFS;
+	*nsid = origin(&header);
+	return n;
+}
+
+int
+events_read(struct events *ev, unsigned budget, void (*fn)(const struct kernel_event *event, void *arg), void *arg,
+	    struct error *e)
+{
+	unsigned datagrams = 0;
+	for (; datagrams < budget; datagrams++) {
+		int nsid = HOST;
+		ssize_t n = receive(ev, &nsid);
+		if (n == -EAGAIN)
+			break;
+		if (n == -ENOBUFS) {
+			fn(&(struct kernel_event){ .type = EVENT_OVERRUN, .nsid = HOST }, arg);
+			continue;
+		}
+		if (n < 0)
+			return error_errno(e, (int)-n, "cannot read the kernel's events");
+
+		int left = (int)n;
+		const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)ev->datagram;
+		for (; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+			struct kernel_event event = { .nsid = nsid };
+			if (read_event(m, &event))
+				fn(&event, arg);
+		}
+	}
+	return (int)datagrams;
+}

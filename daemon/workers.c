@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A pool of threads with one queue in and one queue out. */
+#include "config.h"
+
+#include "workers.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#define STALL_NS (250 * 1000000LL)
+
+struct queue {
+	struct job *first, **last;
+};
+
+struct workers {
+	const struct workers_ops *ops;
+	pthread_mutex_t lock;
+	pthread_cond_t work, started;
+	struct queue in, out;
+	pthread_t threads[WORKERS_MAX];
+	unsigned count, ready, idle, failed;
+	struct error error; /* of the first thread that failed to start */
+	int64_t last_taken; /* when a worker last took a job */
+	atomic_uint pending;
+	bool stop;
+	int event_fd;
+};
+
+static int64_t
+now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void
+queue_init(struct queue *q)
+{
+	q->first = NULL;
+	q->last = &q->first;
+}
+
+static void
+queue_put(struct queue *q, struct job *j)
+{
+	j->next = NULL;
+	*q->last = j;
+	q->last = &j->next;
+}
+
+static struct job *
+queue_take(struct queue *q)
+{
+	struct job *j = q->first;
+	if (j) {
+		q->first = j->next;
+		if (!q->first)
+			q->last = &q->first;
+	}
+	return j;
+}
+
+/* With the lock held: the next job, or NULL when the pool stops. */
+static struct job *
+wait_for_job(struct workers *w)
+{
+	struct job *j;
+	while (!(j = queue_take(&w->in)) && !w->stop) {
+		w->idle++;
+		pthread_cond_wait(&w->work, &w->lock);
+		w->idle--;
+	}
+	if (j)
+		w->last_taken = now_ns();
+	return j;
+}
+
+static void
+give_back(struct workers *w, struct job *j)
+{
+	bool first = !w->out.first;
+	queue_put(&w->out, j);
+	if (first)
+		eventfd_write(w->event_fd, 1);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct workers *w = arg;
+	struct error e = { 0 };
+	void *thread = NULL;
+	int r = w->ops->thread_start(w->ops->arg, &thread, &e);
+
+	pthread_mutex_lock(&w->lock);
+	w->ready++;
+	if (r < 0 && w->failed++ == 0)
+		w->error = e;
+	pthread_cond_signal(&w->started);
+	if (r < 0) {
+		pthread_mutex_unlock(&w->lock);
+		return NULL;
+	}
+	struct job *j;
+	while ((j = wait_for_job(w))) {
+		pthread_mutex_unlock(&w->lock);
+		j->run(j, thread);
+		pthread_mutex_lock(&w->lock);
+		give_back(w, j);
+	}
+	pthread_mutex_unlock(&w->lock);
+	w->ops->thread_stop(thread);
+	return NULL;
+}
+
+static int
+start_thread(struct workers *w, struct error *e)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int r = pthread_create(&w->threads[w->count], NULL, worker_main, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r != 0)
+		return error_errno(e, r, "starting a worker thread");
+	w->count++;
+	return 0;
+}
+
+int
+workers_new(unsigned count, const struct workers_ops *ops, struct workers **ret, struct error *e)
+{
+	struct workers *w = calloc(1, sizeof(*w));
+	if (!w)
+		return error_errno(e, ENOMEM, "starting workers");
+	w->ops = ops;
+	queue_init(&w->in);
+	queue_init(&w->out);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->work, NULL);
+	pthread_cond_init(&w->started, NULL);
+	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	int r = w->event_fd < 0 ? error_errno(e, errno, "starting workers") : 0;
+	while (r == 0 && w->count < count)
+		r = start_thread(w, e);
+
+	pthread_mutex_lock(&w->lock);
+	while (w->ready < w->count)
+		pthread_cond_wait(&w->started, &w->lock);
+	if (r == 0 && w->failed) {
+		if (e)
+			*e = w->error;
+		r = -w->error.number;
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (r < 0) {
+		workers_free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void
+workers_free(struct workers *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_broadcast(&w->work);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->count; i++)
+		pthread_join(w->threads[i], NULL);
+	if (w->event_fd >= 0) {
+		workers_collect(w);
+		close(w->event_fd);
+	}
+	pthread_cond_destroy(&w->started);
+	pthread_cond_destroy(&w->work);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+void
+workers_submit(struct workers *w, struct job *j)
+{
+	j->submitted = now_ns();
+	atomic_fetch_add(&w->pending, 1);
+	pthread_mutex_lock(&w->lock);
+	queue_put(&w->in, j);
+	bool wake = w->idle > 0;
+	pthread_mutex_unlock(&w->lock);
+	if (wake)
+		pthread_cond_signal(&w->work);
+}
+
+int
+workers_fd(const struct workers *w)
+{
+	return w->event_fd;
+}
+
+void
+workers_collect(struct workers *w)
+{
+	eventfd_t n;
+	eventfd_read(w->event_fd, &n);
+
+	pthread_mutex_lock(&w->lock);
+	struct job *j = w->out.first;
+	queue_init(&w->out);
+	pthread_mutex_unlock(&w->lock);
+
+	while (j) {
+		struct job *next = j->next;
+		atomic_fetch_sub(&w->pending, 1);
+		j->done(j);
+		j = next;
+	}
+}
+
+bool
+workers_check(struct workers *w)
+{
+	pthread_mutex_lock(&w->lock);
+	int64_t now = now_ns();
+	bool stuck = w->in.first && w->idle == 0 && now - w->in.first->submitted > STALL_NS &&
+		     now - w->last_taken > STALL_NS && w->count < WORKERS_MAX;
+	pthread_mutex_unlock(&w->lock);
+	return stuck && start_thread(w, NULL) == 0;
+}
+
+unsigned
+workers_pending(const struct workers *w)
+{
+	return atomic_load(&w->pending);
+}
