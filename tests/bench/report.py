@@ -5,25 +5,31 @@ import json
 import statistics
 
 
-def percentile(ordered, share):
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
 class Stats:
-    """One run of one contender: p50 and p99 in microseconds, operations a second."""
+    """What one contender did in one round, in one or several goes: times in microseconds, operations a second."""
 
-    def __init__(self, data):
-        operations = sorted(data["operations"])
-        if not operations:
-            raise RuntimeError("nothing was measured")
-        self.count = len(operations)
-        self.p50 = percentile(operations, 0.50) / 1e3
-        self.p99 = percentile(operations, 0.99) / 1e3
-        self.p999 = percentile(operations, 0.999) / 1e3
-        self.maximum = operations[-1] / 1e3
-        self.rate = self.count / (data.get("elapsed", sum(operations)) / 1e9)
+    def __init__(self, data=None):
+        data = data or {"operations": []}
+        self.operations = data["operations"]
+        self.elapsed = data.get("elapsed", sum(self.operations))
         self.start = data.get("start")
         self.names, self.bytes, self.phases = data.get("names", 0), data.get("bytes", 0), data.get("phases", {})
+
+    def add(self, other):
+        self.operations = self.operations + other.operations
+        self.elapsed += other.elapsed
+        self.phases = other.phases
+
+    def percentile(self, share):
+        ordered = sorted(self.operations)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] / 1e3
+
+    p50 = property(lambda self: self.percentile(0.50))
+    p99 = property(lambda self: self.percentile(0.99))
+    p999 = property(lambda self: self.percentile(0.999))
+    maximum = property(lambda self: self.percentile(1))
+    count = property(lambda self: len(self.operations))
+    rate = property(lambda self: self.count / (self.elapsed / 1e9))
 
 
 class Rows:
