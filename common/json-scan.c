@@ -12,9 +12,6 @@
 
 #include "json-scan.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -132,35 +129,46 @@ fits_int64(const char *from, const char *to)
 	return true;
 }
 
-/* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? */
+/* Past the digits at `p`, or NULL if there is none. */
+static const char *
+skip_some_digits(const struct scan *s, const char *p)
+{
+	const char *end = skip_digits(s, p);
+	return end > p ? end : NULL;
+}
+
+/* Past -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?, or NULL. */
+static const char *
+skip_number(const struct scan *s, bool *integer)
+{
+	const char *digits = s->at + (*s->at == '-');
+	const char *p = skip_some_digits(s, digits);
+	if (!p || (*digits == '0' && p - digits > 1))
+		return NULL;
+
+	*integer = true;
+	if (p < s->end && *p == '.') {
+		*integer = false;
+		p = skip_some_digits(s, p + 1);
+	}
+	if (p && p < s->end && (*p == 'e' || *p == 'E')) {
+		*integer = false;
+		p++;
+		p = skip_some_digits(s, p + (p < s->end && (*p == '+' || *p == '-')));
+	}
+	return p;
+}
+
+/* What follows must end the number for json-c, too: it would take "1-2" for one. */
 static int
 scan_number(struct scan *s)
 {
-	const char *start = s->at, *p = start + (*start == '-');
-	const char *digits = p;
-	p = skip_digits(s, p);
-	if (p == digits || (*digits == '0' && p - digits > 1))
-		return refuse(s, start, "malformed number");
-
-	bool integer = true;
-	if (p < s->end && *p == '.') {
-		const char *fraction = p + 1;
-		integer = false;
-		p = skip_digits(s, fraction);
-		if (p == fraction)
-			return refuse(s, start, "malformed number");
-	}
-	if (p < s->end && (*p == 'e' || *p == 'E')) {
-		const char *exponent = p + 1;
-		integer = false;
-		if (exponent < s->end && (*exponent == '+' || *exponent == '-'))
-			exponent++;
-		p = skip_digits(s, exponent);
-		if (p == exponent)
-			return refuse(s, start, "malformed number");
-	}
-	if (integer && !fits_int64(start, p))
-		return refuse(s, start, "integer outside 64 bits");
+	bool integer;
+	const char *p = skip_number(s, &integer);
+	if (!p || (p < s->end && !memchr(",]} \t\n\r", *p, 7)))
+		return refuse(s, s->at, "malformed number");
+	if (integer && !fits_int64(s->at, p))
+		return refuse(s, s->at, "integer outside 64 bits");
 	s->at = p;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Ids of the log lines an administrator may look for (log_event()); systemd/nsd.catalog explains each. An id is never
- * given a new meaning. Fields that go with them: NSD_NAMESPACE= or NSD_LINK= (the object's name), NSD_REASON= (why).
+ * given a new meaning. Fields that go with those of an object: NSD_NAMESPACE= or NSD_LINK=, its name.
  */
 #pragma once
 

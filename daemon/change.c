@@ -123,7 +123,7 @@ move_end(struct kernel *k, struct netns *from, struct netns *to, const struct en
 		err = netns_rtnl(k, to, &there, e);
 	if (err < 0)
 		return err;
-	link_put_netns(r, *ifindex, to ? to->fd : kernel_host_fd(k), old->interface);
+	link_put_netns(r, *ifindex, to ? to->fd : kernel_netns_fd(k), old->interface);
 	err = rtnl_send(r, e);
 	if (err == 0)
 		err = link_get(there, 0, old->interface, &info, e);

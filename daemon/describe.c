@@ -120,6 +120,20 @@ put_type(FILE *f, const struct type *t)
 }
 
 static void
+put_types(FILE *f, const struct interface *i)
+{
+	struct types types = { .n = 0 };
+
+	for (const struct method *const *table = i->tables; *table; table++)
+		for (const struct method *m = *table; m->name; m++) {
+			collect_fields(m->in, &types);
+			collect_fields(m->out, &types);
+		}
+	for (unsigned n = 0; n < types.n; n++)
+		put_type(f, types.v[n]);
+}
+
+static void
 put_method(FILE *f, const struct method *m)
 {
 	fputc('\n', f);
@@ -146,7 +160,12 @@ put_error(FILE *f, enum error_code code)
 
 	fputc('\n', f);
 	put_comment(f, "# ", d->doc);
-	fprintf(f, "error %s (%s)\n", strrchr(d->name, '.') + 1, d->parameters);
+	fprintf(f, "error %s (", strrchr(d->name, '.') + 1);
+	if (!d->parameter)
+		fputs("message: string, field: ?string, errno: ?int", f);
+	else if (*d->parameter)
+		fprintf(f, "%s: string", d->parameter);
+	fputs(")\n", f);
 }
 
 int
@@ -161,17 +180,12 @@ interface_describe(const struct interface *i, char **ret, struct error *e)
 	if (i->description) {
 		fputs(i->description, f);
 	} else {
-		struct types types = { .n = 0 };
-		for (const struct method *m = i->methods; m->name; m++) {
-			collect_fields(m->in, &types);
-			collect_fields(m->out, &types);
-		}
 		put_comment(f, "# ", i->doc);
 		fprintf(f, "interface %s\n", i->name);
-		for (unsigned n = 0; n < types.n; n++)
-			put_type(f, types.v[n]);
-		for (const struct method *m = i->methods; m->name; m++)
-			put_method(f, m);
+		put_types(f, i);
+		for (const struct method *const *table = i->tables; *table; table++)
+			for (const struct method *m = *table; m->name; m++)
+				put_method(f, m);
 		for (const enum error_code *c = i->errors; c && *c != ERROR_NONE; c++)
 			put_error(f, *c);
 	}

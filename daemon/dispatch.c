@@ -269,19 +269,20 @@ static const struct type description_type = {
 static int get_info(void *context, struct request *r, void *in, struct error *e);
 static int get_description(void *context, struct request *r, void *in, struct error *e);
 
+static const struct method service_methods[] = {
+	{ .name = "GetInfo", .doc = "Who this is", .out = &info_type, .handler = get_info },
+	{ .name = "GetInterfaceDescription",
+	  .doc = "The description of one interface",
+	  .in = &interface_type,
+	  .out = &description_type,
+	  .handler = get_description },
+	{ 0 },
+};
+
 static const struct interface varlink_service = {
 	.name = "org.varlink.service",
 	.doc = "What every Varlink service answers about itself (UAPI.20)",
-	.methods =
-		(const struct method[]){
-			{ .name = "GetInfo", .doc = "Who this is", .out = &info_type, .handler = get_info },
-			{ .name = "GetInterfaceDescription",
-			  .doc = "The description of one interface",
-			  .in = &interface_type,
-			  .out = &description_type,
-			  .handler = get_description },
-			{ 0 },
-		},
+	.tables = (const struct method *const[]){ service_methods, NULL },
 	.errors =
 		(const enum error_code[]){
 			ERROR_INTERFACE_NOT_FOUND,
@@ -347,9 +348,10 @@ get_description(void *context, struct request *r, void *in, struct error *e)
 static const struct method *
 find_method(const struct interface *i, const char *name)
 {
-	for (const struct method *m = i->methods; m->name; m++)
-		if (strcmp(m->name, name) == 0)
-			return m;
+	for (const struct method *const *table = i->tables; *table; table++)
+		for (const struct method *m = *table; m->name; m++)
+			if (strcmp(m->name, name) == 0)
+				return m;
 	return NULL;
 }
 

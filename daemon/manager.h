@@ -53,11 +53,11 @@ void manager_settle(struct manager *m);
 struct manager_stats {
 	int64_t namespaces, links, lost, draining, foreign, sequence;
 	bool reconciled, writable;
-	unsigned pending; /* reconcile: objects still to look at */
 };
 struct manager_stats manager_stats(const struct manager *m);
-const char *manager_boot(const struct manager *m);
-const char *manager_state_directory(const struct manager *m);
+
+/* What GetStatus shows of the layers above. */
+void manager_set_gauges(struct manager *m, void (*fn)(void *arg, int64_t *connections, int64_t *requests), void *arg);
 
 /* The wire interface io.nsd.Manager; its handlers' context is the manager. */
 struct interface;

@@ -38,7 +38,7 @@ struct method {
 struct interface {
 	const char *name;
 	const char *doc;
-	const struct method *methods; /* ended by a zero entry */
+	const struct method *const *tables; /* ended by NULL; each ended by a zero entry */
 	const enum error_code *errors; /* ended by ERROR_NONE; may be NULL */
 	const char *description; /* the literal text, instead of one made from the tables */
 };
