@@ -276,7 +276,8 @@ varlink_error_of_reply(const struct varlink_reply *reply, struct error *ret)
 {
 	enum error_code code = error_code_of(reply->error);
 	const struct error_desc *desc = error_desc(code == ERROR_NONE ? ERROR_INTERNAL : code);
-	const char *field = string_parameter(reply, desc->parameter && desc->parameter[0] ? desc->parameter : "field");
+	const char *key = desc->parameter ? desc->parameter : "field";
+	const char *field = key[0] ? string_parameter(reply, key) : "";
 	const char *text = string_parameter(reply, "message");
 	struct json_object *number;
 
