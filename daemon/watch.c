@@ -33,7 +33,13 @@
 int
 watch_open(struct manager *m, struct error *e)
 {
-	int err = events_open(&m->events, e);
+	struct kernel *k;
+	int err = kernel_open(m->site, &k, e);
+	if (err < 0)
+		return err;
+	m->host_cookie = kernel_cookie(k);
+	kernel_close(k);
+	err = events_open(&m->events, e);
 	if (err < 0)
 		return err;
 	m->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

@@ -24,7 +24,8 @@
 static const char *
 propagation(void)
 {
-	return sandbox_output("grep ' " NETNS_DIRECTORY " ' /proc/self/mountinfo | grep -o '[a-z]*:[0-9]* - ' | tr -d '0-9 -'");
+	return sandbox_output("grep ' " NETNS_DIRECTORY
+			      " ' /proc/self/mountinfo | grep -o '[a-z]*:[0-9]* - ' | tr -d '0-9 -'");
 }
 
 /* Each test starts without the directory. */
@@ -56,7 +57,8 @@ test_made_once(void **state)
 	/* A peer group of its own: not the one of /run around it. */
 	assert_string_equal(propagation(), "shared:\n");
 	assert_int_not_equal(sandbox_run("test \"$(grep ' /run ' /proc/self/mountinfo | grep -o 'shared:[0-9]*')\" = "
-					 "\"$(grep ' " NETNS_DIRECTORY " ' /proc/self/mountinfo | grep -o 'shared:[0-9]*')\""),
+					 "\"$(grep ' " NETNS_DIRECTORY
+					 " ' /proc/self/mountinfo | grep -o 'shared:[0-9]*')\""),
 			     0);
 	netns_site_free(NULL);
 }
@@ -336,7 +338,8 @@ test_lock(void **state)
 	assert_return_code(mkdir(NETNS_DIRECTORY, 0755), errno);
 	fd = open(NETNS_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_return_code(flock(fd, LOCK_EX), errno);
-	assert_error(ERROR_TIMED_OUT, "kept " NETNS_DIRECTORY " locked", netns_site_open(NETNS_DIRECTORY, false, &s, &e));
+	assert_error(ERROR_TIMED_OUT, "kept " NETNS_DIRECTORY " locked",
+		     netns_site_open(NETNS_DIRECTORY, false, &s, &e));
 	close(fd);
 }
 

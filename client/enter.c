@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Moves this process into a network namespace, as `ip netns exec` does.
+ *
+ * Theory of operation: /sys shows the network namespace of whoever mounted it, so a fresh sysfs is needed, and with it a
+ * mount namespace of our own. Its mounts are slaves of the host's: what is mounted there later shows up here, nothing
+ * goes back. The fresh sysfs is laid over the old one; unmounting that first, as iproute2 does, costs a grace period of
+ * the kernel. File systems that were mounted below the old /sys and are not about networks are bound into the new one
+ * through descriptors opened before: the descriptor still leads to what lies beneath.
+ *
+ * Every mount costs twice, here and when the command ends. So only what is there is touched.
+ */
+#include "config.h"
+
+#include "enter.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "failure.h"
+#include "print.h"
+
+#define ETC_NETNS "/etc/netns"
+
+/* Mount points below /sys that commands need as they were. */
+static const char *const kept[] = { "/sys/fs/cgroup", "/sys/fs/bpf" };
+
+/* An O_PATH descriptor of a mount point below /sys; -1 where nothing is mounted. */
+static int
+open_mount(const char *path, dev_t sys)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || st.st_dev == sys)
+		return -1;
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
+/* Binds what `fd` leads to over `path`, with all that is mounted in it. */
+static void
+bind_back(int fd, const char *path)
+{
+	char from[32];
+
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	if (mount(from, path, NULL, MS_BIND | MS_REC, NULL) < 0)
+		print_warning("%s of the host is not visible: %s", path, strerror(errno));
+}
+
+static int
+mount_sysfs(const char *name, struct error *e)
+{
+	struct statvfs old;
+
+	if (mount(name, "/sys", "sysfs", 0, NULL) == 0)
+		return 0;
+	int number = errno;
+	/* In a user namespace a read-only sysfs can only be covered by another one. */
+	if (number == EPERM && statvfs("/sys", &old) == 0 && old.f_flag & ST_RDONLY &&
+	    mount(name, "/sys", "sysfs", MS_RDONLY, NULL) == 0)
+		return 0;
+	return fail_errno(e, FAILURE_LOCAL, number, "cannot mount /sys for the namespace");
+}
+
+static int
+renew_sys(const char *name, struct error *e)
+{
+	struct stat sys = { 0 };
+	int fds[ARRAY_SIZE(kept)];
+
+	bool there = stat("/sys", &sys) == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		fds[i] = there ? open_mount(kept[i], sys.st_dev) : -1;
+	int r = mount_sysfs(name, e);
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		if (fds[i] < 0)
+			continue;
+		if (r == 0)
+			bind_back(fds[i], kept[i]);
+		close(fds[i]);
+	}
+	return r;
+}
+
+/* Binds each file of /etc/netns/NAME over its namesake in /etc. One that cannot be is told, as iproute2 does. */
+static void
+bind_etc(const char *name)
+{
+	char from[sizeof(ETC_NETNS) + 2 * NAME_MAX + 3], to[sizeof("/etc/") + NAME_MAX];
+	int n = snprintf(from, sizeof(from), ETC_NETNS "/%s", name);
+	DIR *d = opendir(from);
+	if (!d)
+		return;
+
+	for (const struct dirent *entry; (entry = readdir(d));) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		snprintf(from + n, sizeof(from) - (size_t)n, "/%s", entry->d_name);
+		snprintf(to, sizeof(to), "/etc/%s", entry->d_name);
+		if (mount(from, to, NULL, MS_BIND, NULL) < 0)
+			print_warning("cannot bind %s over %s: %s", from, to, strerror(errno));
+	}
+	closedir(d);
+}
+
+int
+enter_namespace(int fd, const char *name, struct error *e)
+{
+	if (setns(fd, CLONE_NEWNET) < 0) {
+		const char *advice = errno == EPERM ? " (that takes root)" : "";
+		return fail_errno(e, FAILURE_LOCAL, errno, "cannot enter namespace %s%s", name, advice);
+	}
+	if (unshare(CLONE_NEWNS) < 0)
+		return fail_errno(e, FAILURE_LOCAL, errno, "cannot make a mount namespace");
+	if (mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return fail_errno(e, FAILURE_LOCAL, errno, "cannot keep mounts from the host");
+	int r = renew_sys(name, e);
+	if (r == 0)
+		bind_etc(name);
+	return r;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The global options: one table from which parsing, help and completion follow. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "error.h"
+
+struct connection;
+
+#define TIMEOUT_UNSET (-1)
+#define TIMEOUT_DEFAULT 45 /* seconds, as varlinkctl(1) has it; streams and waiting requests have none */
+
+/* What holds for the whole run of nsc. */
+struct client {
+	const char *socket; /* NULL: not given */
+	const char *host;   /* NULL: this one */
+	bool json, help, version;
+	bool exec; /* ends with the status of a command (VERB_EXEC) */
+	int timeout; /* seconds of silence after which nsc gives up; 0 never, TIMEOUT_UNSET */
+	struct connection *connection;
+};
+
+struct option_desc {
+	const char *name, *letter; /* "--json", "-j"; letter may be NULL */
+	const char *value;	   /* NULL: takes none */
+	const char *help;
+	int (*set)(struct client *c, const char *value, struct error *e);
+};
+
+extern const struct option_desc options_table[]; /* ended by a zero entry */
+
+/* Defaults and environment. */
+void options_init(struct client *c);
+
+/* The socket to use on this host. */
+const char *options_socket(const struct client *c);
+
+/* Takes the options of nsc out of argv, up to "--" or, with `leading`, up to the first other argument. Returns the new
+ * argc, or a negative errno. Arguments it does not know are left in place. */
+int options_parse(struct client *c, int argc, char **argv, bool leading, struct error *e);

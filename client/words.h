@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Keyword arguments in the manner of ip(8), as tables: parsing, usage, help and completion follow from them. What a word
+ * sets is a field of the object model, whose table tells type, range and grammar. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "error.h"
+#include "fields.h"
+
+struct json_object;
+struct word;
+
+/* What an argument names, for completion. */
+enum noun {
+	NOUN_NONE,
+	NOUN_NAMESPACE,
+	NOUN_OWN_NAMESPACE, /* made by nsd */
+	NOUN_LINK,
+	NOUN_INTERFACE,
+	NOUN_PROCESS,
+	NOUN_METHOD,
+	NOUN_VERB,
+	NOUN_COMMAND,
+};
+
+/* The arguments still to be read. */
+struct cursor {
+	char **argv;
+	int argc;
+	int at;
+};
+
+/* Reads the rest of a word that no field describes; the word itself is passed already. */
+typedef int word_parse(struct cursor *c, const struct word *w, struct json_object **targets, struct error *e);
+
+struct word {
+	const char *name; /* NULL: the table ends, or goes on at `more` */
+	const struct word *more;
+	const char *aliases; /* separated by blanks; NULL: none */
+	const char *value;   /* what follows, as usage shows it; NULL: nothing */
+	const char *help;
+	const struct type *of; /* the field it sets ... */
+	const char *field;     /* ... by name */
+	const char *constant;  /* a word without value: what it sets the field to */
+	unsigned target;       /* which of the targets has the field */
+	enum noun noun;	       /* what completes its value */
+	bool repeats;	       /* may be given several times; lists and pairs always may */
+	bool (*bare)(const char *text); /* an argument like this stands for the word and its value */
+	word_parse *parse;
+};
+
+/* A walk over a table and those it goes on with: NULL at the end. */
+const struct word *words_first(const struct word *table);
+const struct word *words_next(const struct word *w);
+
+/* The word that `text` is, by name or alias; NULL if it is none. */
+const struct word *words_find(const struct word *table, const char *text);
+
+/* Does the blank-separated list hold `text`? */
+bool words_listed(const char *list, const char *text);
+
+/* Reads words as long as they follow; targets[w->target] takes what they set. Ends without error at an argument that is
+ * no word. */
+int words_parse(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e);
+
+/* The same, but every argument must be a word. */
+int words_parse_all(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e);
+
+/* The next argument as the value of `w`; NULL with a usage failure if there is none. */
+const char *words_value(struct cursor *c, const struct word *w, struct error *e);
+
+/* Checks `text` against the field and puts it into `o`: scalars once only, lists are appended to, pairs are K=V. */
+int words_set(const struct word *w, const char *text, struct json_object *o, struct error *e);
+
+/* The usage failure for an argument that nothing expects. */
+int words_unknown(const struct word *table, const char *text, struct error *e);
