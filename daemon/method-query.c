@@ -461,7 +461,7 @@ wanted_link(const struct listing *l, const struct object *o)
 static void
 show_running(const struct manager *m, const struct object *o)
 {
-	for (unsigned i = 0; i < o->link.ends.n; i++) {
+	for (unsigned i = 0; i < o->link.ends.n && !o->busy; i++) {
 		int ifindex = (int)link_end(o, i)->ifindex;
 		const struct host_link *h = link_end(o, i)->namespace ? NULL : index_find(&m->host_links, &ifindex);
 		if (!h)
