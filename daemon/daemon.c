@@ -168,6 +168,7 @@ on_stop(evutil_socket_t signal_number, short what UNUSED, void *arg)
 	d->stopping = true;
 	notify_stopping();
 	manager_stop(d->manager);
+	manager_settle(d->manager);
 	event_add(d->timers[TIMER_STOP], &(struct timeval){ .tv_sec = STOP_MS / 1000 });
 	check_stopped(d);
 }

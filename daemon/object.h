@@ -320,8 +320,8 @@ void attached_resume(struct manager *m, struct object *o); /* after a restart: f
 
 /* ---- change.c ---- */
 /* Brings the object to `spec` (taken over, also on failure), answers `r`. Only what differs is touched. */
-int change_namespace(struct manager *m, struct request *r, struct object *o, struct namespace *spec, changed_reply *reply,
-		     struct error *e);
+int change_namespace(struct manager *m, struct request *r, struct object *o, struct namespace *spec, bool assign_nsid,
+		     changed_reply *reply, struct error *e);
 int change_link(struct manager *m, struct request *r, struct object *o, struct link *spec, changed_reply *reply,
 		struct error *e);
 /* Makes a lost object again, or takes back what others changed on it. Parks (returns 1) like remove_object(). */

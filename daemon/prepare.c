@@ -492,7 +492,10 @@ check_existing(struct manager *m, const struct peer *peer, const struct namespac
 	if (o->ns.state == STATE_LOST)
 		return error_set(e, ERROR_LOST, "name", "namespace \"%s\" is lost: %s; nsc repair %s", want->name,
 				 o->ns.message ? o->ns.message : "it vanished from the kernel", want->name);
-	if (!fields_match(&namespace_type, want, &o->ns, path, sizeof(path)))
+	struct namespace have = o->ns;
+	if (o->nsid >= 0)
+		have.nsid = o->nsid;
+	if (!fields_match(&namespace_type, want, &have, path, sizeof(path)))
 		return error_set(e, ERROR_SPEC_DIFFERS, path, "namespace \"%s\" exists with another %s", want->name, path);
 	*ret = o;
 	return 0;
