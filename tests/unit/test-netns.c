@@ -468,6 +468,26 @@ test_under_seccomp(void **state)
 	assert_int_equal(sandbox_child(work_sandboxed, kernel(state)), 0);
 }
 
+static int
+pin_without_open_tree(void *arg)
+{
+	struct kernel *k = arg;
+	struct netns n = NETNS_INIT;
+	sandbox_refuse(SYS_open_tree, 2, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH, ENOSYS);
+	make_and_pin(k, "plain", &n);
+	assert_int_equal(sandbox_mounts(AT("plain")), 1);
+	assert_int_equal(sandbox_run("ip netns exec plain true"), 0);
+	assert_error(ERROR_KERNEL, AT("x"), netns_pin(k, "x", -1, &e));
+	assert_ok(netns_unpin(k, "plain", n.cookie, &e));
+	return 0;
+}
+
+static void
+test_without_open_tree(void **state)
+{
+	assert_int_equal(sandbox_child(pin_without_open_tree, kernel(state)), 0);
+}
+
 static void
 test_boot_id(void **state)
 {
@@ -483,12 +503,19 @@ main(void)
 {
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
-		SANDBOX_TEST(test_make),           SANDBOX_TEST(test_make_fails),
-		SANDBOX_TEST(test_pin_and_open),   SANDBOX_TEST(test_pin_fails),
-		SANDBOX_TEST(test_planted_things), SANDBOX_TEST(test_placeholder),
-		SANDBOX_TEST(test_other_cookie),   SANDBOX_TEST(test_stacked_mounts),
-		SANDBOX_TEST(test_unpin_held),     SANDBOX_TEST(test_same_name_again),
-		SANDBOX_TEST(test_list),           SANDBOX_TEST(test_under_seccomp),
+		SANDBOX_TEST(test_make),
+		SANDBOX_TEST(test_make_fails),
+		SANDBOX_TEST(test_pin_and_open),
+		SANDBOX_TEST(test_pin_fails),
+		SANDBOX_TEST(test_planted_things),
+		SANDBOX_TEST(test_placeholder),
+		SANDBOX_TEST(test_other_cookie),
+		SANDBOX_TEST(test_stacked_mounts),
+		SANDBOX_TEST(test_unpin_held),
+		SANDBOX_TEST(test_same_name_again),
+		SANDBOX_TEST(test_list),
+		SANDBOX_TEST(test_under_seccomp),
+		SANDBOX_TEST(test_without_open_tree),
 		SANDBOX_TEST(test_boot_id),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
