@@ -161,10 +161,11 @@ error_prefix_field(struct error *e, const char *parent, long index)
 	if (!e)
 		return;
 
-	char field[sizeof(e->field)], number[24] = "";
-	memcpy(field, e->field, sizeof(field));
+	char path[2 * sizeof(e->field)] = "", number[24] = "";
 	if (index >= 0)
 		snprintf(number, sizeof(number), "[%ld]", index);
-	snprintf(e->field, sizeof(e->field), "%s%s%s%s", parent, number, field[0] ? "." : "", field);
+	snprintf(path, sizeof(path), "%s%s%s%s", parent, number, e->field[0] ? "." : "", e->field);
+	memcpy(e->field, path, sizeof(e->field) - 1);
+	e->field[sizeof(e->field) - 1] = '\0';
 	utf8_clean(e->field);
 }

@@ -52,7 +52,6 @@ struct error {
 struct error_desc {
 	const char *name;	/* qualified Varlink error name */
 	const char *doc;	/* one sentence for the interface description */
-	const char *parameters; /* as the description declares them: "message: string, field: ?string", "" for none */
 	int number;		/* errno returned by error_set() for it, positive */
 	int exit_status;	/* of nsc */
 	/* The parameter that carries the field, "" where there is none; NULL: message, field and errno (io.nsd.Manager) */

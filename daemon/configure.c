@@ -6,6 +6,7 @@
 #include "object.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -119,7 +120,7 @@ configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifinde
 	int master, result = site_rtnl(k, n, &r, err);
 
 	if (result == 0 && !n && !end_has_ipv6(e))
-		result = netns_disable_ipv6(k, n, e->interface, err);
+		result = netns_switch_ipv6(k, n, e->interface, false, err);
 	if (result == 0)
 		result = master_of(r, e, &master, err);
 	if (result < 0)
@@ -238,6 +239,8 @@ compare_addresses(const struct found *want, const struct found *have, struct rep
 struct route_match {
 	const struct end *end;
 	bool found[64];
+	struct list others; /* routes of nsd's that are not wanted (struct route); only collected to be taken away */
+	bool collect;
 };
 
 static bool
@@ -247,16 +250,31 @@ same_text(const char *a, const char *b)
 }
 
 static int
-note_route(int ifindex UNUSED, const struct route *route, int protocol UNUSED, void *arg)
+collect_route(struct route_match *m, const struct route *route)
+{
+	struct route *v = reallocarray(m->others.v, m->others.n + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	m->others.v = v;
+	int err = fields_copy(&route_type, route, &v[m->others.n], NULL);
+	m->others.n += err == 0;
+	return err;
+}
+
+static int
+note_route(int ifindex UNUSED, const struct route *route, int protocol, void *arg)
 {
 	struct route_match *m = arg;
 
 	for (size_t i = 0; i < m->end->routes.n && i < ARRAY_SIZE(m->found); i++) {
 		const struct route *want = (const struct route *)m->end->routes.v + i;
-		if (same_text(want->destination, route->destination) && same_text(want->gateway, route->gateway))
+		bool same_metric = want->metric == FIELD_ABSENT_INT || want->metric == route->metric;
+		if (same_text(want->destination, route->destination) && same_text(want->gateway, route->gateway) && same_metric) {
 			m->found[i] = true;
+			return 0;
+		}
 	}
-	return 0;
+	return m->collect && protocol == ROUTE_PROTOCOL ? collect_route(m, route) : 0;
 }
 
 static int
@@ -348,6 +366,27 @@ put_differences(struct rtnl *r, const struct end *e, const struct link_info *inf
 	link_put_up(r, ifindex, e->up, e->interface);
 }
 
+/* Takes away what nsd put there and is not wanted any more, adds what is missing. */
+static int
+put_route_differences(struct rtnl *r, const struct end *e, int ifindex, struct error *err)
+{
+	struct route_match m = { .end = e, .collect = true };
+	int result = route_dump(r, ifindex, note_route, &m, err);
+
+	for (size_t i = 0; i < m.others.n; i++) {
+		struct route *other = (struct route *)m.others.v + i;
+		if (result == 0)
+			result = route_put(r, ifindex, other, false, e->interface, err);
+		route_done(other);
+	}
+	free(m.others.v);
+	for (size_t i = 0; i < e->routes.n && i < ARRAY_SIZE(m.found) && result == 0; i++)
+		if (!m.found[i])
+			result = route_put(r, ifindex, (const struct route *)e->routes.v + i, true, e->interface, err);
+	return result;
+}
+
+/* The link and its addresses first: going down, or losing an address, takes routes along. */
 int
 restore_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, struct error *err)
 {
@@ -362,11 +401,15 @@ restore_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex,
 		result = master_of(r, e, &master, err);
 	if (result == 0)
 		result = address_dump(r, ifindex, note_address, &have, err);
+	if (result == 0 && !n && end_has_ipv6(e))
+		result = netns_switch_ipv6(k, n, info.name, true, err);
 	if (result < 0)
 		return result;
 	wanted_addresses(e, &want);
 	put_differences(r, e, &info, master, &want, &have);
-	result = e->up ? put_routes(r, e, ifindex, err) : 0;
+	result = rtnl_send(r, err);
+	if (result == 0 && e->up)
+		result = put_route_differences(r, e, ifindex, err);
 	if (result < 0) {
 		rtnl_reset(r);
 		return result;

@@ -160,7 +160,12 @@ put_error(FILE *f, enum error_code code)
 
 	fputc('\n', f);
 	put_comment(f, "# ", d->doc);
-	fprintf(f, "error %s (%s)\n", strrchr(d->name, '.') + 1, d->parameters);
+	fprintf(f, "error %s (", strrchr(d->name, '.') + 1);
+	if (!d->parameter)
+		fputs("message: string, field: ?string, errno: ?int", f);
+	else if (*d->parameter)
+		fprintf(f, "%s: string", d->parameter);
+	fputs(")\n", f);
 }
 
 int

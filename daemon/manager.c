@@ -6,11 +6,13 @@
 #include "object.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "log.h"
+#include "message-ids.h"
 
 #define PARK_MS 10000
 
@@ -490,6 +492,49 @@ commit(struct manager *m, const struct record *records, unsigned n, bool durable
 	return err;
 }
 
+/* ---- a store that does not write ---- */
+
+static void
+retry_store_run(struct job *j, void *thread UNUSED)
+{
+	struct operation *op = (struct operation *)j;
+	op->result = store_retry(op->m->store, &op->error);
+}
+
+static void
+retry_store_done(struct operation *op)
+{
+	if (op->result == 0)
+		log_event(LOG_NOTICE, MESSAGE_STORE_WRITABLE, NULL, "the state can be written again");
+	op->m->retrying_store = false;
+	free(op);
+}
+
+/* Once a second while the store refuses changes. */
+static void
+store_tick(struct manager *m)
+{
+	int64_t now = monotonic_ms();
+
+	if (store_is_writable(m->store)) {
+		m->store_failed = false;
+		return;
+	}
+	if (!m->store_failed)
+		log_event(LOG_ERR, MESSAGE_STORE_UNWRITABLE, NULL, "the state in %s cannot be written: changes are refused",
+			  m->state_directory);
+	m->store_failed = true;
+	if (m->retrying_store || now - m->last_store_retry < 1000)
+		return;
+	struct operation *op = calloc(1, sizeof(*op));
+	if (!op)
+		return;
+	op->m = m;
+	m->last_store_retry = now;
+	m->retrying_store = true;
+	operation_start(op, retry_store_run, retry_store_done);
+}
+
 /* ---- the manager ---- */
 
 void
@@ -592,10 +637,12 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
+	store_tick(m);
 	parked_tick(m);
 	drain_tick(m);
 	attached_tick(m);
 	watch_tick(m);
+	suspects_check(m);
 }
 
 struct manager_stats

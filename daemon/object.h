@@ -71,7 +71,9 @@ struct object {
 	/* links */
 	struct slot slots[2];
 
-	int64_t drain_since; /* CLOCK_MONOTONIC milliseconds */
+	int64_t drain_since; /* CLOCK_MONOTONIC milliseconds, as the next two: deleted, or (namespaces) dropped */
+	int64_t retry_at;    /* draining: a failed removal is tried again then */
+	int64_t overdue_at;  /* draining: not to be looked at as overdue before */
 	bool removed;	     /* draining: the kernel is done with it, the record remains */
 	bool remove_now;     /* draining links: to be removed by itself, not along with its namespace */
 	TAILQ_ENTRY(object) drain;
@@ -147,6 +149,8 @@ struct manager {
 	size_t audit_namespace, audit_link, ticks;
 
 	bool reconciled, stopping;
+	bool store_failed, retrying_store;
+	int64_t last_store_retry;
 	bool retry_start;	/* the first look at the kernel failed */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
 	unsigned reconciling; /* operations of the start-up still under way */
@@ -306,6 +310,7 @@ void each_link_in(const struct manager *m, const char *namespace, void (*fn)(str
 /* ---- verify.c ---- */
 #define SETTLE_MS 30 /* events must have been quiet for so long before suspects are judged */
 void suspect(struct manager *m, struct object *o);
+void log_object(int level, const char *id, const struct object *o, const char *what, const char *text);
 void suspects_check(struct manager *m);
 int verify_object(struct manager *m, struct object *o, void (*done)(struct operation *op), struct error *e);
 

@@ -230,7 +230,8 @@ goes_along(const struct manager *m, const struct object *link)
 	for (unsigned i = 0; i < link->link.ends.n; i++) {
 		const char *name = link_end(link, i)->namespace;
 		const struct object *ns = name ? find_namespace(m, name) : NULL;
-		if (ns && ns->ns.state == STATE_DRAINING && ns->ns.attached != 1 && ns->ns.cookie == link->link.cookies[i])
+		if (ns && ns->ns.state == STATE_DRAINING && ns->ns.attached != 1 && ns->ns.cookie != FIELD_ABSENT_INT &&
+		    ns->ns.cookie == link->link.cookies[i])
 			return true;
 	}
 	return false;
@@ -381,7 +382,7 @@ note_dropped(struct manager *m, struct item *item)
 
 	if (item->result < 0) {
 		object_set_message(o, "cannot be removed yet: %s", item->error.text);
-		o->drain_since = monotonic_ms();
+		o->retry_at = monotonic_ms() + GRACE_MS;
 		log_warning("%s \"%s\" cannot be removed yet: %s", object_word(o), object_name(o), item->error.text);
 		return;
 	}
@@ -423,7 +424,7 @@ removal_done(struct operation *op)
 static bool
 to_be_dropped(const struct manager *m, const struct object *o, int64_t now)
 {
-	if (o->busy || o->removed || (object_state(o) != STATE_DRAINING) || o->drain_since > now)
+	if (o->busy || o->removed || object_state(o) != STATE_DRAINING || now < o->retry_at)
 		return false;
 	return o->kind == OBJECT_NAMESPACE ? !o->unpinned : !goes_along(m, o);
 }
@@ -597,7 +598,7 @@ overdue(struct manager *m, struct object *o, int64_t now)
 	} else {
 		m->drains_new = true;
 	}
-	o->drain_since = now + RESCAN_MS - GRACE_MS;
+	o->overdue_at = now + RESCAN_MS;
 }
 
 void
@@ -608,7 +609,8 @@ drain_tick(struct manager *m)
 
 	bool quiet = now - m->last_nsid_gone > GRACE_MS;
 	TAILQ_FOREACH (o, &m->drains, drain)
-		if (!o->busy && now - o->drain_since > GRACE_MS && (quiet || m->newest_gone > o->drain_since))
+		if (!o->busy && now - o->drain_since > GRACE_MS && now >= o->overdue_at &&
+		    (quiet || m->newest_gone > o->drain_since))
 			overdue(m, o, now);
 	m->finish_failed = false;
 	drain_settle(m);

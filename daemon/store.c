@@ -224,6 +224,15 @@ check_contents(struct store *s, struct error *e)
 	return r;
 }
 
+bool
+store_is_writable(struct store *s)
+{
+	pthread_mutex_lock(&s->mutex);
+	bool failed = s->failed;
+	pthread_mutex_unlock(&s->mutex);
+	return !failed;
+}
+
 static int
 try_disk(struct store *s, struct error *e)
 {

@@ -51,6 +51,9 @@ struct store_op {
  * another generation does nothing. */
 int store_apply(struct store *s, const struct store_op *ops, unsigned n, bool durable, struct error *e);
 
+/* Is it taking changes, as far as the last one told? */
+bool store_is_writable(struct store *s);
+
 /* Tries the disk again after a failure; 0 when writes are possible. */
 int store_retry(struct store *s, struct error *e);
 

@@ -151,6 +151,7 @@ link_get(struct rtnl *r, int ifindex, const char *name, struct link_info *ret, s
 		((struct ifinfomsg *)header)->ifi_index = ifindex;
 	else
 		mnl_attr_put_strz(m, IFLA_IFNAME, name);
+	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 
 	struct link_info info = { 0 };
 	struct error refusal = { 0 };
@@ -169,6 +170,7 @@ link_get(struct rtnl *r, int ifindex, const char *name, struct link_info *ret, s
 }
 
 struct walk {
+	bool counters;
 	int (*fn)(const struct link_info *i, void *arg);
 	void (*restart)(void *arg);
 	void *arg;
@@ -179,7 +181,10 @@ walk_one(const struct nlmsghdr *m, void *arg)
 {
 	const struct walk *w = arg;
 	struct link_info info;
-	return link_info_parse(m, &info) < 0 ? 0 : w->fn(&info, w->arg);
+	if (link_info_parse(m, &info) < 0)
+		return 0;
+	info.has_counters &= w->counters;
+	return w->fn(&info, w->arg);
 }
 
 static void
@@ -196,9 +201,8 @@ link_dump(struct rtnl *r, bool counters, int (*fn)(const struct link_info *i, vo
 {
 	void *header;
 	struct nlmsghdr *m = rtnl_message(r, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg), &header, "interfaces");
-	if (!counters)
-		mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	mnl_attr_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS); /* IPv6 has more of its own */
 
-	struct walk w = { .fn = fn, .restart = restart, .arg = arg };
+	struct walk w = { .counters = counters, .fn = fn, .restart = restart, .arg = arg };
 	return rtnl_query(r, walk_one, walk_restart, &w, e);
 }

@@ -117,11 +117,24 @@ read_echo(const struct nlmsghdr *m, void *arg)
 	return 0;
 }
 
+/* A closed namespace would be taken for that of the other end. */
+static int
+check_open(const struct link_site *sites, unsigned n, struct error *e)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (sites[i].netns && sites[i].netns->fd < 0)
+			return error_set(e, ERROR_INTERNAL, NULL, "the namespace of %s is closed",
+					 sites[i].end->interface);
+	return 0;
+}
+
 int
 link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, struct error *e)
 {
 	struct rtnl *r;
-	int err = site_rtnl(k, &sites[0], &r, e);
+	int err = check_open(sites, ops->ends, e);
+	if (err == 0)
+		err = site_rtnl(k, &sites[0], &r, e);
 	if (err < 0)
 		return err;
 

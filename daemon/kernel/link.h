@@ -91,7 +91,7 @@ int link_info_parse(const struct nlmsghdr *m, struct link_info *ret);
 /* One interface by index (> 0) or by name; -ENODEV with ERROR_NOT_FOUND. */
 int link_get(struct rtnl *r, int ifindex, const char *name, struct link_info *ret, struct error *e);
 
-/* Every interface of the socket's namespace. `counters` false skips statistics (IFLA_EXT_MASK RTEXT_FILTER_SKIP_STATS). */
+/* Every interface of the socket's namespace, with counters if asked for. */
 int link_dump(struct rtnl *r, bool counters, int (*fn)(const struct link_info *i, void *arg), void (*restart)(void *arg),
 	      void *arg, struct error *e);
 

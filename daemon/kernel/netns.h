@@ -74,6 +74,9 @@ int netns_of_pidfd(struct kernel *k, int pidfd, struct netns *ret, struct error 
 int netns_of_pid(struct kernel *k, pid_t pid, struct netns *ret, int *pidfd, struct error *e);
 int netns_of_fd(struct kernel *k, int fd, struct netns *ret, struct error *e);
 
+/* The process of a pidfd, as the caller's pid namespace has it; 0 when it has ended or is not seen there. */
+pid_t netns_pidfd_pid(int pidfd);
+
 /* The socket inside, opened at first use. */
 int netns_rtnl(struct kernel *k, struct netns *n, struct rtnl **ret, struct error *e);
 void netns_close(struct netns *n); /* fd and socket; fine on a closed one */
@@ -88,8 +91,8 @@ int netns_set_nsid(struct kernel *k, const struct netns *n, int nsid, struct err
 int netns_sysctl_set(struct kernel *k, const struct netns *n, const char *key, const char *value, struct error *e);
 int netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char **ret, struct error *e);
 
-/* Switches IPv6 off on an interface of the host or of a namespace; -ENOENT is success (no IPv6 in the kernel). */
-int netns_disable_ipv6(struct kernel *k, const struct netns *n, const char *interface, struct error *e);
+/* Switches IPv6 on or off on an interface of the host (NULL `n`) or of a namespace; a kernel without IPv6 is a success. */
+int netns_switch_ipv6(struct kernel *k, const struct netns *n, const char *interface, bool on, struct error *e);
 
 /* Processes with a thread in the namespace (NULL `n`: the host's), by walking /proc; `fn` gets each once, a negative
  * return ends the walk and is returned. In `command`, bytes outside printable ASCII are shown as '?'. Returns how many

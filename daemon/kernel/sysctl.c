@@ -113,7 +113,7 @@ netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char 
 }
 
 int
-netns_disable_ipv6(struct kernel *k, const struct netns *n, const char *interface, struct error *e)
+netns_switch_ipv6(struct kernel *k, const struct netns *n, const char *interface, bool on, struct error *e)
 {
 	char path[KEY_SIZE];
 	snprintf(path, sizeof(path), "ipv6/conf/%s/disable_ipv6", interface);
@@ -121,8 +121,8 @@ netns_disable_ipv6(struct kernel *k, const struct netns *n, const char *interfac
 	CLEANUP(close_fd) int fd = open_key_in(k, n, path, O_WRONLY);
 	if (fd == -ENOENT) /* no IPv6 at all */
 		return 0;
-	int err = fd < 0 ? fd : write_key(fd, "1");
+	int err = fd < 0 ? fd : write_key(fd, on ? "0" : "1");
 	if (err < 0)
-		return error_errno(e, -err, "cannot switch IPv6 off on %s", interface);
+		return error_errno(e, -err, "cannot switch IPv6 %s on %s", on ? "on" : "off", interface);
 	return 0;
 }

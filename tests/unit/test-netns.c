@@ -237,8 +237,9 @@ describe_site(void)
 {
 	static char text[8192];
 	snprintf(text, sizeof(text), "%s",
-		 sandbox_output("ls -lAi --time-style=full-iso " NETNS_DIRECTORY " /run/victim; cat " AT("plain") " /run/victim/file; "
-				"grep -e " NETNS_DIRECTORY " -e victim /proc/self/mountinfo"));
+		 sandbox_output("ls -lAi --time-style=full-iso " NETNS_DIRECTORY " /run/victim; cat " AT(
+			 "plain") " /run/victim/file; "
+				  "grep -e " NETNS_DIRECTORY " -e victim /proc/self/mountinfo"));
 	return text;
 }
 
@@ -349,7 +350,7 @@ keep_private_copy(void *arg)
 {
 	const int *pipes = arg;
 	char c;
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return 1;
 	if (write(pipes[1], "r", 1) != 1 || read(pipes[2], &c, 1) != 1)
 		return 2;
@@ -455,7 +456,8 @@ work_sandboxed(void *arg)
 		return 1;
 	if (netns_probe(k, "boxed", &file, &cookie, NULL) < 0 || cookie != n.cookie)
 		return 2;
-	if (netns_open(k, "boxed", &again, NULL) < 0 || netns_sysctl_get(k, &n, "net.ipv4.ip_forward", &value, NULL) < 0)
+	if (netns_open(k, "boxed", &again, NULL) < 0 ||
+	    netns_sysctl_get(k, &n, "net.ipv4.ip_forward", &value, NULL) < 0)
 		return 3;
 	return netns_unpin(k, "boxed", n.cookie, NULL) < 0 ? 4 : 0;
 }
@@ -481,18 +483,12 @@ main(void)
 {
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
-		SANDBOX_TEST(test_make),
-		SANDBOX_TEST(test_make_fails),
-		SANDBOX_TEST(test_pin_and_open),
-		SANDBOX_TEST(test_pin_fails),
-		SANDBOX_TEST(test_planted_things),
-		SANDBOX_TEST(test_placeholder),
-		SANDBOX_TEST(test_other_cookie),
-		SANDBOX_TEST(test_stacked_mounts),
-		SANDBOX_TEST(test_unpin_held),
-		SANDBOX_TEST(test_same_name_again),
-		SANDBOX_TEST(test_list),
-		SANDBOX_TEST(test_under_seccomp),
+		SANDBOX_TEST(test_make),           SANDBOX_TEST(test_make_fails),
+		SANDBOX_TEST(test_pin_and_open),   SANDBOX_TEST(test_pin_fails),
+		SANDBOX_TEST(test_planted_things), SANDBOX_TEST(test_placeholder),
+		SANDBOX_TEST(test_other_cookie),   SANDBOX_TEST(test_stacked_mounts),
+		SANDBOX_TEST(test_unpin_held),     SANDBOX_TEST(test_same_name_again),
+		SANDBOX_TEST(test_list),           SANDBOX_TEST(test_under_seccomp),
 		SANDBOX_TEST(test_boot_id),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
