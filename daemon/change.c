@@ -155,8 +155,8 @@ alter_end(struct kernel *k, struct sites *sites, struct alteration *a, unsigned 
 		restore_end(k, from, old, (int)old->ifindex, NULL);
 	else if (err < 0)
 		restore_end(k, from, old, a->ifindexes[i], NULL);
-	if (err < 0 && o->link.ends.n > 1)
-		error_prefix_field(e, "ends", i);
+	if (err < 0)
+		error_prefix_field(e, "change", -1);
 	return err;
 }
 
@@ -365,6 +365,7 @@ change_link(struct manager *m, struct request *r, struct object *o, struct link 
 	a->link = *spec;
 	int err = claim_ends(m, request_peer(r), o, a, e);
 	if (err < 0) {
+		error_prefix_field(e, "change", -1);
 		alteration_free(m, a);
 		return err;
 	}

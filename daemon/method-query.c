@@ -596,6 +596,12 @@ fill_links(struct request *r UNUSED, void *arg)
 static int
 list_links(void *context, struct request *r, void *in, struct error *e)
 {
+	const struct list_in *asked = in;
+	const struct object *ns = asked->namespace ? find_namespace(context, asked->namespace) : NULL;
+
+	if (asked->namespace && (!ns || !peer_sees(request_peer(r), ns)))
+		return error_set(e, ERROR_NOT_FOUND, "namespace", "no namespace \"%s\"; \"nsc list\" shows what there is",
+				 asked->namespace);
 	return list_start(context, r, in, fill_links, e);
 }
 

@@ -284,7 +284,7 @@ void sites_add(struct sites *s, const char *name, struct netns *n); /* takes ove
 void sites_close(struct sites *s);
 bool end_has_ipv6(const struct end *e);
 int configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, struct error *err);
-int configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e);
+int configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, bool loopback, struct error *e);
 /* Differences between the specification and the kernel, in words ("" for none) in `text`. -ENODEV: gone. */
 int examine_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, char *text, size_t size,
 		struct error *err);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#define DEFAULT_MTU 1500 /* ETH_DATA_LEN, the kernel's own for both kinds */
+
 /* ---- canonical texts, so that equal things compare equal ---- */
 
 static int
@@ -165,6 +167,8 @@ complete_end(const struct manager *m, struct link *l, unsigned i)
 
 	if (end->up == FIELD_ABSENT_BOOL)
 		end->up = 1;
+	if (end->mtu == FIELD_ABSENT_INT)
+		end->mtu = DEFAULT_MTU;
 	if (!end->interface)
 		err = end->namespace ? next_interface_name(m, l, i, &end->interface) :
 				       own_interface_name(&end->interface, l->generation, i);
