@@ -31,8 +31,7 @@ fail_number(enum failure f)
 	return EIO;
 }
 
-static int PRINTF(3, 0)
-fail_va(struct error *e, enum failure f, const char *fmt, va_list ap)
+static int PRINTF(3, 0) fail_va(struct error *e, enum failure f, const char *fmt, va_list ap)
 {
 	e->code = ERROR_NONE;
 	e->number = fail_number(f);

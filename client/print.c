@@ -27,8 +27,8 @@ struct table {
 };
 
 static const char *const colours[] = {
-	[COLOUR_NONE] = "",	      [COLOUR_GOOD] = "\033[32m", [COLOUR_WARN] = "\033[33m",
-	[COLOUR_BAD] = "\033[1;31m", [COLOUR_DIM] = "\033[2m",   [COLOUR_BOLD] = "\033[1m",
+	[COLOUR_NONE] = "",	     [COLOUR_GOOD] = "\033[32m", [COLOUR_WARN] = "\033[33m",
+	[COLOUR_BAD] = "\033[1;31m", [COLOUR_DIM] = "\033[2m",	 [COLOUR_BOLD] = "\033[1m",
 };
 
 bool

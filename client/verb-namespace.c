@@ -15,6 +15,7 @@
 #include "verb.h"
 #include "view.h"
 
+/* clang-format off */
 static const struct word spec_words[] = {
 	{ .name = "runtime", .help = "gone at the next boot", .of = &namespace_type, .field = "lifetime",
 	  .constant = "runtime" },
@@ -62,6 +63,7 @@ static const struct word list_words[] = {
 	  .constant = "true", .target = 1 },
 	{ 0 },
 };
+/* clang-format on */
 
 /* Calls `method` for a namespace that is to be named by nsd. */
 static int
@@ -211,6 +213,7 @@ run_show(struct client *c, const struct arguments *a, struct error *e)
 	return print_links(reply, e);
 }
 
+/* clang-format off */
 const struct verb namespace_verbs[] = {
 	{ .name = "add", .arguments = "NAME", .help = "make a namespace", .min = 1, .max = 1, .words = spec_words,
 	  .text = "The namespace appears as /run/netns/NAME, its lo is up, and it comes back after a reboot.\n",
@@ -233,3 +236,4 @@ const struct verb namespace_verbs[] = {
 	  .max = 1, .nouns = { NOUN_NAMESPACE }, .run = run_show },
 	{ 0 },
 };
+/* clang-format on */

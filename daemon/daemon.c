@@ -37,8 +37,9 @@
 
 #define TICK_MS 100
 #define STOP_MS 5000
+#define EVENTS_MS 3
 
-enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, N_TIMERS };
+enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, TIMER_EVENTS, N_TIMERS };
 enum source { SOURCE_TERM, SOURCE_INT, SOURCE_HUP, SOURCE_WORKERS, SOURCE_EVENTS, SOURCE_WATCH, N_SOURCES };
 
 struct daemon {
@@ -188,11 +189,19 @@ on_workers(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 	check_stopped(d);
 }
 
+/* Every request of nsd's own makes a dozen kernel events. So that not each of them wakes the loop, reading pauses for
+ * EVENTS_MS after some were read, and goes on by itself as long as there are any. */
 static void
 on_events(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct daemon *d = arg;
-	manager_events(d->manager);
+
+	if (manager_events(d->manager)) {
+		event_del(d->sources[SOURCE_EVENTS]);
+		event_add(d->timers[TIMER_EVENTS], &(struct timeval){ .tv_usec = EVENTS_MS * 1000 });
+	} else {
+		event_add(d->sources[SOURCE_EVENTS], NULL);
+	}
 	manager_settle(d->manager);
 }
 
@@ -356,6 +365,7 @@ add_events(struct daemon *d, struct error *e)
 		{ &d->timers[TIMER_TICK], -1, EV_PERSIST, on_tick, TICK_MS * 1000 },
 		{ &d->timers[TIMER_WATCHDOG], -1, EV_PERSIST, on_watchdog, watchdog > 0 ? watchdog : -1 },
 		{ &d->timers[TIMER_STOP], -1, 0, on_stop_timeout, -1 },
+		{ &d->timers[TIMER_EVENTS], -1, 0, on_events, -1 },
 		{ &d->sources[SOURCE_TERM], SIGTERM, EV_SIGNAL | EV_PERSIST, on_stop, 0 },
 		{ &d->sources[SOURCE_INT], SIGINT, EV_SIGNAL | EV_PERSIST, on_stop, 0 },
 		{ &d->sources[SOURCE_HUP], SIGHUP, EV_SIGNAL | EV_PERSIST, on_reload, 0 },

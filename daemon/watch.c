@@ -25,7 +25,7 @@
 #include "message-ids.h"
 #include "object.h"
 
-#define EVENT_BUDGET 64
+#define EVENT_BUDGET 256 /* about 1 ms */
 #define AUDIT_MS 60000
 #define AUDIT_STEP 6 /* ticks of 100 ms */
 #define STEPS_PER_AUDIT (AUDIT_MS / 100 / AUDIT_STEP)
@@ -234,14 +234,16 @@ on_event(const struct kernel_event *ev, void *arg)
 	}
 }
 
-void
+bool
 manager_events(struct manager *m)
 {
 	struct error e = { 0 };
-	if (events_read(m->events, EVENT_BUDGET, on_event, m, &e) < 0) {
+	int n = events_read(m->events, EVENT_BUDGET, on_event, m, &e);
+	if (n < 0) {
 		log_warning("reading kernel events: %s", e.text);
 		m->resync = true;
 	}
+	return n > 0;
 }
 
 /* ---- /run/netns ---- */

@@ -6,7 +6,7 @@
  *
  * A name is a file of the site's directory with the namespace mounted on it. Other software writes there too, and what it
  * puts there may be anything. So each look first gets hold of the thing itself (O_PATH, no links), finds out what it is,
- * and goes on through that hold; mounts are made by fd, and taken away by a path that starts at the site's fd. What is
+ * and goes on through that hold; mounts are made on the very file, and taken away by a path that starts at the site's fd. What is
  * not a namespace with the expected cookie, or an empty file that nothing is mounted on, is left alone.
  */
 #include "config.h"
@@ -167,14 +167,14 @@ netns_open(struct kernel *k, const char *name, struct netns *ret, struct error *
 	return error_set(e, ERROR_FOREIGN, NULL, "%s/%s is not a network namespace", k->site->path, name);
 }
 
-/* Mounts the namespace on the file; by fd, so that nothing planted in between is followed. */
+/* Mounts the namespace on the file; both by fd, so that nothing planted at the name meanwhile is followed. */
 static int
-mount_on(struct kernel *k, const char *name, int fd)
+mount_on(int file, int netns_fd)
 {
-	CLEANUP(close_fd) int tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (tree < 0)
-		return -errno;
-	return move_mount(tree, "", k->site->fd, name, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+	char source[FD_PATH_SIZE], target[FD_PATH_SIZE];
+	snprintf(source, sizeof(source), "/proc/self/fd/%d", netns_fd);
+	snprintf(target, sizeof(target), "/proc/self/fd/%d", file);
+	return mount(source, target, "none", MS_BIND, NULL) < 0 ? -errno : 0;
 }
 
 int
@@ -190,7 +190,7 @@ netns_pin(struct kernel *k, const char *name, int fd, struct error *e)
 	if (file < 0)
 		return error_errno(e, errno, "cannot make %s/%s", k->site->path, name);
 
-	err = mount_on(k, name, fd);
+	err = mount_on(file, fd);
 	if (err < 0) {
 		unlinkat(k->site->fd, name, 0); /* fails where somebody has mounted something there meanwhile: theirs */
 		return error_errno(e, -err, "cannot mount the namespace on %s/%s", k->site->path, name);

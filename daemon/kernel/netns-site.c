@@ -124,11 +124,28 @@ check_placement(const char *path, const struct placement *p, struct error *e)
 	return 0;
 }
 
+/* For where open_tree() is not known, to a seccomp filter or to a checker like valgrind. Mount namespaces that exist
+ * already will not see the names, as it is after `ip netns add`. */
+static int
+make_mount_point_in_steps(const char *path, struct error *e)
+{
+	if (mount(path, path, "none", MS_BIND, NULL) < 0)
+		return error_errno(e, errno, "cannot make %s a mount point", path);
+	if (mount("none", path, "none", MS_PRIVATE, NULL) < 0 || mount("none", path, "none", MS_SHARED, NULL) < 0) {
+		int err = error_errno(e, errno, "cannot give %s a propagation of its own", path);
+		umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+		return err;
+	}
+	return 0;
+}
+
 /* Mounts the directory on itself, with a peer group of its own. */
 static int
 make_mount_point(int fd, const char *path, struct error *e)
 {
 	CLEANUP(close_fd) int tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (tree < 0 && errno == ENOSYS)
+		return make_mount_point_in_steps(path, e);
 	if (tree < 0)
 		return error_errno(e, errno, "cannot make %s a mount point", path);
 

@@ -168,6 +168,7 @@ rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, size_t extra, void *
 	p->what[length] = '\0';
 	p->offset = offset;
 
+	memset(r->buffer + offset, 0, RTNL_MESSAGE_MAX); /* padding, too, is sent */
 	struct nlmsghdr *m = mnl_nlmsg_put_header(r->buffer + offset);
 	m->nlmsg_type = type;
 	m->nlmsg_flags = flags | NLM_F_REQUEST;

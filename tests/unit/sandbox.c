@@ -43,9 +43,9 @@ sandbox_enter(void)
 		exit(SKIPPED);
 	}
 	need(unshare(CLONE_NEWNET | CLONE_NEWNS), "unshare");
-	need(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "make mounts private");
+	need(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), "make mounts private");
 	need(mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"), "mount /run");
-	need(mount("none", "/run", NULL, MS_SHARED, NULL), "share /run");
+	need(mount("none", "/run", "none", MS_SHARED, NULL), "share /run");
 	umask(022);
 }
 
@@ -125,7 +125,7 @@ sandbox_teardown(void **state)
 	return 0;
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 format_command(char *command, size_t size, const char *fmt, va_list args)
 {
 	int n = vsnprintf(command, size, fmt, args);

@@ -451,7 +451,7 @@ test_parse_anything(void **state)
 	unsigned seed = 1;
 	for (unsigned round = 0; round < 20000; round++) {
 		size_t size = sizeof(struct nlmsghdr) + (unsigned)rand_r(&seed) % 128;
-		struct nlmsghdr *m = malloc(size);
+		struct nlmsghdr *m = calloc(1, NLMSG_ALIGN(size)); /* the kernel's messages are aligned */
 		assert_non_null(m);
 		for (size_t i = 0; i < size; i++)
 			((uint8_t *)m)[i] = (uint8_t)((unsigned)rand_r(&seed) % (i % 4 == 0 ? 64 : 8));

@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +62,32 @@ test_made_once(void **state)
 					 " ' /proc/self/mountinfo | grep -o 'shared:[0-9]*')\""),
 			     0);
 	netns_site_free(NULL);
+}
+
+static int
+prepare_in_steps(void *arg)
+{
+	(void)arg;
+	sandbox_refuse(SYS_open_tree, 2, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH, ENOSYS);
+	struct netns_site *s = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_ok(netns_site_open(NETNS_DIRECTORY, false, &s, &e));
+		netns_site_free(s);
+	}
+	return 0;
+}
+
+/* The same without open_tree(). */
+static void
+test_made_in_steps(void **state)
+{
+	(void)state;
+	assert_int_equal(sandbox_child(prepare_in_steps, NULL), 0);
+	assert_int_equal(sandbox_mounts(NETNS_DIRECTORY), 1);
+	assert_string_equal(propagation(), "shared:\n");
+	assert_int_equal(sandbox_run("ip netns add one"), 0);
+	assert_int_equal(sandbox_mounts(NETNS_DIRECTORY "/one"), 1);
+	assert_int_equal(sandbox_run("ip netns del one"), 0);
 }
 
 /* One mount per name, also under a shared /run, and seen by iproute2. */
@@ -180,7 +207,7 @@ in_private_mounts(void *arg)
 	struct netns_site *s = NULL;
 	struct error e = { 0 };
 	if (unshare(CLONE_NEWNS) < 0 ||
-	    mount("none", "/", NULL, MS_REC | (strcmp(expected, "master:") == 0 ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
+	    mount("none", "/", "none", MS_REC | (strcmp(expected, "master:") == 0 ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
 		return 2;
 	unsigned mounts = sandbox_mounts(NULL);
 	if (netns_site_open(NETNS_DIRECTORY, false, &s, &e) == 0)
@@ -201,8 +228,8 @@ in_shared_slave(void *arg)
 	(void)arg;
 	struct netns_site *s = NULL;
 	struct error e = { 0 };
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
-	    mount("none", "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) < 0 ||
+	    mount("none", "/", "none", MS_REC | MS_SHARED, NULL) < 0)
 		return 2;
 	if (netns_site_open(NETNS_DIRECTORY, false, &s, &e) == 0 || !strstr(e.text, "master:"))
 		return 3;
@@ -265,7 +292,7 @@ test_seen_elsewhere(void **state)
 	if (pid == 0) {
 		struct watcher w = { .look = look[0], .seen = seen[1] };
 		close(look[1]);
-		if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) < 0)
 			_exit(1);
 		_exit(watch_from_slave(&w));
 	}
@@ -365,6 +392,7 @@ main(void)
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_made_once, setup),
+		cmocka_unit_test_setup(test_made_in_steps, setup),
 		cmocka_unit_test_setup(test_one_mount_per_name, setup),
 		cmocka_unit_test_setup(test_made_by_iproute2, setup),
 		cmocka_unit_test_setup(test_race, setup),

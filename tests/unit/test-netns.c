@@ -350,7 +350,7 @@ keep_private_copy(void *arg)
 {
 	const int *pipes = arg;
 	char c;
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return 1;
 	if (write(pipes[1], "r", 1) != 1 || read(pipes[2], &c, 1) != 1)
 		return 2;
