@@ -96,7 +96,7 @@ run_ensure(struct client *c, const struct arguments *a, struct error *e)
 	return 0;
 }
 
-static const char waiting[] = "waiting until the kernel has let go of it; \"nsc list\" and \"nsc pids\" show more, and "
+static const char waiting[] = "waiting until the kernel has let go of it; \"nsc show\" tells what holds it, and "
 			      "stopping nsc does not stop the deletion";
 
 /* Deletes one; the same parameters serve for all. */
