@@ -269,6 +269,7 @@ note_link(struct manager *m, struct object *o, const struct made_link *made)
 	object_set_message(o, NULL);
 	watch_learn(m, o);
 	suspect(m, o);
+	m->last_event = monotonic_ms(); /* those of the making are still to be read */
 }
 
 static void
