@@ -432,6 +432,8 @@ create_objects(struct manager *m, struct request *r, method_handler *handler, vo
 	c->p = p;
 	c->reply = reply;
 	create_start(c);
+	if (p.ns)
+		spare_wanted(m);
 	for (unsigned i = 0; i < c->op.n_objects; i++)
 		announce(m, CHANGE_CREATED, c->op.objects[i]);
 	return 0;

@@ -639,6 +639,7 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
+	spare_tick(m);
 	store_tick(m);
 	confirm_tick(m);
 	parked_tick(m);

@@ -152,6 +152,10 @@ struct manager {
 	unsigned unconfirmed; /* about how many objects are */
 	bool confirming;
 
+	int64_t last_made; /* a namespace, for a client; CLOCK_MONOTONIC milliseconds */
+	unsigned spares, spares_making;
+	bool spares_dropping;
+
 	bool reconciled, stopping;
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
@@ -271,6 +275,10 @@ int create_objects(struct manager *m, struct request *r, method_handler *handler
 typedef void changed_reply(struct request *r, struct object *o);
 int remake_objects(struct manager *m, struct request *r, struct object **objects, unsigned n, changed_reply *reply,
 		   struct error *e);
+
+/* ---- spare.c ---- */
+void spare_wanted(struct manager *m); /* a namespace is being made for a client */
+void spare_tick(struct manager *m);
 
 /* ---- configure.c: on workers ---- */
 /* One open namespace per name during an operation. */
