@@ -6,7 +6,7 @@ import subprocess
 
 # What differs from one slot to the next, or is measured rather than set.
 VOLATILE = {"ifindex", "link_index", "link", "link_netnsid", "link-netns", "address", "stats", "stats64", "operstate",
-            "local", "broadcast", "gateway", "dst", "prefsrc", "ifname", "dev", "txqlen", "flags_extra", "tentative"}
+            "local", "broadcast", "gateway", "dst", "prefsrc", "ifname", "dev", "txqlen", "flags_extra", "tentative", "label"}
 
 
 def ip(*arguments):
