@@ -161,6 +161,8 @@ struct manager {
 	int64_t last_store_retry;
 	bool retry_start;	/* the first look at the kernel failed */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
+	bool behind;		/* there are more events than one reading takes */
+	bool taking_inventory;	/* events wait: those of before are read, later ones come after it */
 	unsigned reconciling; /* operations of the start-up still under way */
 };
 
