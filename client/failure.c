@@ -15,7 +15,7 @@ static const struct {
 	const char *meaning;
 } failures[] = {
 	{ FAILURE_LOCAL, EIO, 1, "nsc itself failed: a system call, memory, output" },
-	{ FAILURE_USAGE, EINVAL, 2, "the command line is wrong; nothing was sent" },
+	{ FAILURE_USAGE, EINVAL, 2, "the command line is wrong; nothing was changed" },
 	{ FAILURE_CONNECTION, ENOTCONN, 10, "nsd cannot be reached, or closed the connection" },
 	{ FAILURE_PROTOCOL, EPROTO, 15, "what came back is not a Varlink reply" },
 	{ FAILURE_NOT_EXECUTABLE, ENOEXEC, 126, "exec: the command was found but cannot be executed" },

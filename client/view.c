@@ -52,6 +52,18 @@ lifetime(struct json_object *object)
 	return member_bool(object, "foreign") ? "" : member_string(object, "lifetime");
 }
 
+static void
+join_pairs(FILE *f, struct json_object *o)
+{
+	struct json_object_iterator i = json_object_iter_begin(o), end = json_object_iter_end(o);
+
+	for (const char *before = ""; !json_object_iter_equal(&i, &end); json_object_iter_next(&i)) {
+		fprintf(f, "%s%s=%s", before, json_object_iter_peek_name(&i),
+			member_text(json_object_iter_peek_value(&i)));
+		before = " ";
+	}
+}
+
 char *
 view_join(struct json_object *o)
 {
@@ -64,14 +76,8 @@ view_join(struct json_object *o)
 	if (json_object_is_type(o, json_type_array))
 		for (size_t i = 0; i < json_object_array_length(o); i++)
 			fprintf(f, "%s%s", i ? " " : "", member_text(json_object_array_get_idx(o, i)));
-	if (json_object_is_type(o, json_type_object)) {
-		const char *before = "";
-		json_object_object_foreach(o, key, value)
-		{
-			fprintf(f, "%s%s=%s", before, key, member_text(value));
-			before = " ";
-		}
-	}
+	if (json_object_is_type(o, json_type_object))
+		join_pairs(f, o);
 	if (fclose(f) == 0)
 		return text;
 	free(text);

@@ -119,8 +119,8 @@ configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifinde
 	struct rtnl *r = NULL;
 	int master, result = site_rtnl(k, n, &r, err);
 
-	if (result == 0 && !n && !end_has_ipv6(e))
-		result = netns_switch_ipv6(k, n, e->interface, false, err);
+	if (result == 0 && !n)
+		result = netns_host_ipv6(k, e->interface, end_has_ipv6(e), err);
 	if (result == 0)
 		result = master_of(r, e, &master, err);
 	if (result < 0)
@@ -140,12 +140,12 @@ configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifinde
 }
 
 int
-configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e)
+configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, bool loopback, struct error *e)
 {
 	struct rtnl *r;
 	int result = netns_rtnl(k, n, &r, e);
 
-	if (result == 0 && ns->loopback) {
+	if (result == 0 && loopback && ns->loopback == 1) {
 		link_put_up(r, 1, true, "lo");
 		result = rtnl_send(r, e);
 	}
@@ -402,7 +402,7 @@ restore_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex,
 	if (result == 0)
 		result = address_dump(r, ifindex, note_address, &have, err);
 	if (result == 0 && !n && end_has_ipv6(e))
-		result = netns_switch_ipv6(k, n, info.name, true, err);
+		result = netns_host_ipv6(k, info.name, true, err);
 	if (result < 0)
 		return result;
 	wanted_addresses(e, &want);

@@ -34,6 +34,7 @@ struct create {
 	struct operation op;
 	struct preparation p;
 	bool remake, pinned;
+	bool lo_waits; /* to be set up with the first end in the new namespace */
 	struct sites sites;
 	struct netns netns; /* the new namespace until it is among the sites */
 	uint64_t cookie;
@@ -94,6 +95,22 @@ remove_leftover(struct kernel *k, const struct link_site *s, struct error *e)
 	return link_delete(r, info.ifindex, e);
 }
 
+/* The first end in a new namespace takes lo along, in the same message to the kernel. */
+static int
+configure(struct create *c, struct kernel *k, const struct link_site *s, unsigned i, struct error *e)
+{
+	struct rtnl *r;
+
+	if (s->netns && c->lo_waits && s->netns->cookie == c->cookie && netns_rtnl(k, s->netns, &r, NULL) == 0) {
+		link_put_up(r, 1, true, "lo");
+		c->lo_waits = false;
+	}
+	int err = configure_end(k, s->netns, s->end, s->ifindex, e);
+	if (err < 0)
+		error_prefix_field(e, "ends", i);
+	return err;
+}
+
 static int
 make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 {
@@ -118,7 +135,7 @@ make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (unsigned i = 0; i < ops->ends && err == 0; i++)
 			if ((pass == 0) == (sites[i].netns != NULL))
-				err = configure_end(k, sites[i].netns, sites[i].end, sites[i].ifindex, e);
+				err = configure(c, k, &sites[i], i, e);
 	return err;
 }
 
@@ -131,6 +148,18 @@ make_namespace(struct create *c, struct kernel *k, struct error *e)
 	return err;
 }
 
+static bool
+has_link_inside(const struct create *c, const char *name)
+{
+	for (unsigned n = 0; n < c->p.n_links; n++)
+		for (unsigned i = 0; i < c->p.links[n]->link.ends.n; i++) {
+			const struct end *end = link_end(c->p.links[n], i);
+			if (end->namespace && strcmp(end->namespace, name) == 0)
+				return true;
+		}
+	return false;
+}
+
 /* Everything that outlives this process. */
 static int
 make_kept(struct create *c, struct kernel *k, struct error *e)
@@ -139,10 +168,11 @@ make_kept(struct create *c, struct kernel *k, struct error *e)
 
 	if (c->p.ns) {
 		const struct namespace *ns = &c->p.ns->ns;
+		c->lo_waits = ns->loopback == 1 && has_link_inside(c, ns->name);
 		err = netns_pin(k, ns->name, c->netns.fd, e);
 		c->pinned = err == 0;
 		if (err == 0)
-			err = configure_namespace(k, &c->netns, ns, e);
+			err = configure_namespace(k, &c->netns, ns, !c->lo_waits, e);
 		if (err == 0 && !c->p.host_ends && ns->nsid == FIELD_ABSENT_INT) /* a host end brings one by itself */
 			err = netns_set_nsid(k, &c->netns, -1, e);
 		if (err == 0 && !c->p.host_ends)
@@ -239,6 +269,7 @@ note_link(struct manager *m, struct object *o, const struct made_link *made)
 	object_set_message(o, NULL);
 	watch_learn(m, o);
 	suspect(m, o);
+	m->last_event = monotonic_ms(); /* those of the making are still to be read */
 }
 
 static void

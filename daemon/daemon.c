@@ -137,7 +137,7 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 
 	manager_tick(d->manager);
 	if (workers_check(d->workers))
-		log_event(LOG_WARNING, MESSAGE_WORKER_STUCK, NULL, "every worker hangs in the kernel; started one more");
+		log_event(LOG_NOTICE, MESSAGE_WORKER_STUCK, NULL, "every worker hangs in the kernel; started one more");
 	if (d->ticks++ % 10 == 0 && !d->stopping)
 		update_status(d);
 	check_stopped(d);
@@ -168,6 +168,7 @@ on_stop(evutil_socket_t signal_number, short what UNUSED, void *arg)
 	d->stopping = true;
 	notify_stopping();
 	manager_stop(d->manager);
+	manager_settle(d->manager);
 	event_add(d->timers[TIMER_STOP], &(struct timeval){ .tv_sec = STOP_MS / 1000 });
 	check_stopped(d);
 }

@@ -590,6 +590,7 @@ void
 manager_stop(struct manager *m)
 {
 	m->stopping = true;
+	m->retry_parked = true; /* they learn of it */
 	subscribers_drop(m);
 }
 

@@ -284,7 +284,7 @@ void sites_add(struct sites *s, const char *name, struct netns *n); /* takes ove
 void sites_close(struct sites *s);
 bool end_has_ipv6(const struct end *e);
 int configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, struct error *err);
-int configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e);
+int configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, bool loopback, struct error *e);
 /* Differences between the specification and the kernel, in words ("" for none) in `text`. -ENODEV: gone. */
 int examine_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, char *text, size_t size,
 		struct error *err);
@@ -320,8 +320,8 @@ void attached_resume(struct manager *m, struct object *o); /* after a restart: f
 
 /* ---- change.c ---- */
 /* Brings the object to `spec` (taken over, also on failure), answers `r`. Only what differs is touched. */
-int change_namespace(struct manager *m, struct request *r, struct object *o, struct namespace *spec, changed_reply *reply,
-		     struct error *e);
+int change_namespace(struct manager *m, struct request *r, struct object *o, struct namespace *spec, bool assign_nsid,
+		     changed_reply *reply, struct error *e);
 int change_link(struct manager *m, struct request *r, struct object *o, struct link *spec, changed_reply *reply,
 		struct error *e);
 /* Makes a lost object again, or takes back what others changed on it. Parks (returns 1) like remove_object(). */

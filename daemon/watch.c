@@ -512,6 +512,17 @@ audit(struct manager *m, const struct index *x, size_t *next)
 	}
 }
 
+/* With RemakeLost=: what could not be made again when it was lost, because something it needs was lost too. */
+static void
+remake_lost(struct manager *m, const struct index *x)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		struct object *o = x->v[i];
+		if (object_state(o) == STATE_LOST && !o->busy)
+			repair_object(m, NULL, o, NULL, NULL);
+	}
+}
+
 void
 watch_tick(struct manager *m)
 {
@@ -530,6 +541,10 @@ watch_tick(struct manager *m)
 	strings_done(&names);
 	if (!m->reconciled)
 		return;
+	if (m->policy.remake_lost && m->ticks % 10 == 0) {
+		remake_lost(m, &m->namespaces);
+		remake_lost(m, &m->links);
+	}
 	if (++m->ticks % AUDIT_STEP == 0) {
 		audit(m, &m->namespaces, &m->audit_namespace);
 		audit(m, &m->links, &m->audit_link);

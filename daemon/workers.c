@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#define STALL_NS (250 * 1000000LL)
+#define STALL_NS (500 * 1000000LL)
 
 struct queue {
 	struct job *first, **last;

@@ -117,6 +117,16 @@ read_echo(const struct nlmsghdr *m, void *arg)
 	return 0;
 }
 
+/* Nobody knows whether the interface was made: if there is one of that name, group and MAC, it is the one. */
+static void
+undo_create(struct rtnl *r, const struct link_site *site)
+{
+	struct link_info found;
+	if (link_get(r, 0, site->end->interface, &found, NULL) == 0 && found.group == LINK_GROUP && found.has_mac &&
+	    memcmp(found.mac, site->mac, sizeof(found.mac)) == 0)
+		link_delete(r, found.ifindex, NULL);
+}
+
 /* A closed namespace would be taken for that of the other end. */
 static int
 check_open(const struct link_site *sites, unsigned n, struct error *e)
@@ -144,16 +154,14 @@ link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site 
 	err = rtnl_query(r, read_echo, NULL, &made, &refusal);
 	if (err == -EEXIST || err == -EBUSY) /* EBUSY: the ifindex that was asked for */
 		return explain_taken(k, sites, ops->ends, e);
+	if (err == 0 && made.ifindex == 0) /* before Linux 6.2 there is no echo */
+		err = link_get(r, sites[0].ifindex, sites[0].end->interface, &made, &refusal);
+	if (err == -ENODATA)
+		undo_create(r, &sites[0]);
 	if (err < 0) {
 		if (e)
 			*e = refusal;
 		return err;
-	}
-
-	if (made.ifindex == 0) { /* before Linux 6.2 there is no echo */
-		err = link_get(r, sites[0].ifindex, sites[0].end->interface, &made, e);
-		if (err < 0)
-			return err;
 	}
 	sites[0].ifindex = made.ifindex;
 	if (ops->ends > 1)

@@ -167,14 +167,24 @@ netns_open(struct kernel *k, const char *name, struct netns *ret, struct error *
 	return error_set(e, ERROR_FOREIGN, NULL, "%s/%s is not a network namespace", k->site->path, name);
 }
 
-/* Mounts the namespace on the file; both by fd, so that nothing planted at the name meanwhile is followed. */
+/* For where open_tree() is not known, to a seccomp filter or to a checker like valgrind. */
 static int
-mount_on(int file, int netns_fd)
+mount_on_by_path(int file, int netns_fd)
 {
 	char source[FD_PATH_SIZE], target[FD_PATH_SIZE];
 	snprintf(source, sizeof(source), "/proc/self/fd/%d", netns_fd);
 	snprintf(target, sizeof(target), "/proc/self/fd/%d", file);
 	return mount(source, target, "none", MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
+/* Mounts the namespace on the file; both by fd, so that nothing planted at the name meanwhile is followed. */
+static int
+mount_on(int file, int netns_fd)
+{
+	CLEANUP(close_fd) int tree = open_tree(netns_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (tree < 0)
+		return errno == ENOSYS ? mount_on_by_path(file, netns_fd) : -errno;
+	return move_mount(tree, "", file, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
 int
@@ -186,7 +196,7 @@ netns_pin(struct kernel *k, const char *name, int fd, struct error *e)
 
 	CLEANUP(close_fd) int file = openat(k->site->fd, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (file < 0 && errno == EEXIST)
-		return error_set(e, ERROR_NAME_TAKEN, NULL, "%s/%s exists already", k->site->path, name);
+		return error_set(e, ERROR_NAME_TAKEN, "name", "%s/%s exists already", k->site->path, name);
 	if (file < 0)
 		return error_errno(e, errno, "cannot make %s/%s", k->site->path, name);
 

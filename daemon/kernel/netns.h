@@ -91,8 +91,9 @@ int netns_set_nsid(struct kernel *k, const struct netns *n, int nsid, struct err
 int netns_sysctl_set(struct kernel *k, const struct netns *n, const char *key, const char *value, struct error *e);
 int netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char **ret, struct error *e);
 
-/* Switches IPv6 on or off on an interface of the host (NULL `n`) or of a namespace; a kernel without IPv6 is a success. */
-int netns_switch_ipv6(struct kernel *k, const struct netns *n, const char *interface, bool on, struct error *e);
+/* Switches IPv6 off on an interface of the host, or on without taking router advertisements and redirects: what a namespace
+ * sends must not change the host's routes (CVE-2020-10749). A kernel without IPv6 is a success. */
+int netns_host_ipv6(struct kernel *k, const char *interface, bool on, struct error *e);
 
 /* Processes with a thread in the namespace (NULL `n`: the host's), by walking /proc; `fn` gets each once, a negative
  * return ends the walk and is returned. In `command`, bytes outside printable ASCII are shown as '?'. Returns how many

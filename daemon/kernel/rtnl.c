@@ -336,6 +336,16 @@ report(const struct outcome *o, struct error *e)
 	return -number;
 }
 
+/* The kernel did something, and what it said of it got lost on the way. */
+static int
+report_lost(int err, const char *what, struct error *e)
+{
+	error_set(e, ERROR_KERNEL, NULL, "%s: the kernel's answer got lost: %s", what, strerror(-err));
+	if (e)
+		e->number = ENODATA;
+	return -ENODATA;
+}
+
 /* Was the batch built whole? If not, it is dropped. */
 static int
 check_built(struct rtnl *r, struct error *e)
@@ -366,17 +376,22 @@ rtnl_send(struct rtnl *r, struct error *e)
 		return err;
 
 	struct outcome o = { 0 };
-	for (unsigned first = 0, end; first < r->n && err == 0; first = end) {
+	int lost = 0;
+	char what[WHAT_SIZE] = "";
+	for (unsigned first = 0, end; first < r->n && err == 0 && lost == 0; first = end) {
 		end = slice_end(r, first);
+		memcpy(what, r->pending[first].what, sizeof(what));
 		err = transmit(r, first, end);
 		if (err == 0)
-			err = collect(r, first, end, NULL, NULL, &o);
+			lost = collect(r, first, end, NULL, NULL, &o);
 	}
 	rtnl_reset(r);
 
 	if (o.refusal < 0)
 		return report(&o, e);
-	return err < 0 ? error_errno(e, -err, "no answer from rtnetlink") : 0;
+	if (lost < 0)
+		return report_lost(lost, what, e);
+	return err < 0 ? error_errno(e, -err, "%s: cannot send to rtnetlink", what) : 0;
 }
 
 int
@@ -391,19 +406,18 @@ rtnl_query(struct rtnl *r, answer_fn *fn, void (*restart)(void *arg), void *arg,
 	}
 
 	struct outcome o;
-	for (unsigned attempt = 0; attempt < QUERY_ATTEMPTS; attempt++) {
+	int lost = 0;
+	bool again = true;
+	for (unsigned attempt = 0; attempt < QUERY_ATTEMPTS && again; attempt++) {
 		o = (struct outcome){ 0 };
 		err = transmit(r, 0, 1);
 		if (err == 0)
-			err = collect(r, 0, 1, fn, arg, &o);
-		if (err < 0 || o.walk < 0 || o.refusal < 0 || !o.interrupted)
-			break;
-
-		err = -EINTR;
-		if (restart)
+			lost = collect(r, 0, 1, fn, arg, &o);
+		again = err == 0 && lost == 0 && o.walk == 0 && o.refusal == 0 && o.interrupted;
+		if (again && restart)
 			restart(arg);
-		r->sequence++;
-		message_at(r, 0)->nlmsg_seq = r->sequence;
+		if (again)
+			message_at(r, 0)->nlmsg_seq = ++r->sequence;
 	}
 	char what[WHAT_SIZE];
 	memcpy(what, r->pending[0].what, sizeof(what));
@@ -413,5 +427,9 @@ rtnl_query(struct rtnl *r, answer_fn *fn, void (*restart)(void *arg), void *arg,
 		return o.walk;
 	if (o.refusal < 0)
 		return report(&o, e);
-	return err < 0 ? error_errno(e, -err, "%s: no whole answer from rtnetlink", what) : 0;
+	if (lost < 0)
+		return report_lost(lost, what, e);
+	if (again)
+		return error_errno(e, EINTR, "%s: every dump was interrupted by changes", what);
+	return err < 0 ? error_errno(e, -err, "%s: cannot send to rtnetlink", what) : 0;
 }

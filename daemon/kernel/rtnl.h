@@ -31,8 +31,8 @@ struct nlmsghdr *rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, siz
 
 /* Sends the batch in one send() (64 messages at a time) and reads every answer. The first refusal is reported, with the
  * text of the extended acknowledgement, and its errno is returned: ERROR_NAME_TAKEN for EEXIST, ERROR_NOT_SUPPORTED for
- * EOPNOTSUPP, else as error_errno() has it. The kernel has carried out all the other messages. An empty batch is a
- * success. */
+ * EOPNOTSUPP, else as error_errno() has it. The kernel has carried out all the other messages. -ENODATA where
+ * its answer got lost, so that nobody knows what it has carried out. An empty batch is a success. */
 int rtnl_send(struct rtnl *r, struct error *e);
 
 /* Forgets an unsent batch. */

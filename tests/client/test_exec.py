@@ -99,7 +99,8 @@ def test_exit_status(nsc, inside, status):
 
 
 def test_command_that_is_not_there(nsc, inside, tmp_path):
-    assert "no-such-command" in nsc.fails(127, "exec", "x", "no-such-command")
+    path = {"PATH": "/usr/bin:/bin"}  # a directory that cannot be searched would make it "Permission denied"
+    assert "no-such-command" in nsc.fails(127, "exec", "x", "no-such-command", environment=path)
     plain = tmp_path / "plain"
     plain.write_text("", encoding="utf-8")
     assert "Permission denied" in nsc.fails(126, "exec", "x", str(plain))

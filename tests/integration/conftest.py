@@ -4,9 +4,11 @@ import os
 
 import pytest
 
-from nsdtest import features, sandbox
-from nsdtest.host import Host
-from nsdtest.varlink import Client
+pytest.register_assert_rewrite("nsdtest")
+
+from nsdtest import features, sandbox  # noqa: E402 (after the line above)
+from nsdtest.host import Host  # noqa: E402
+from nsdtest.varlink import Client  # noqa: E402
 
 INTERFACES = ("io.nsd.Manager", "io.systemd.service", "org.varlink.service")
 

@@ -10,6 +10,8 @@ from nsdtest import kernel, poll
 from nsdtest.monitor import Watch
 from nsdtest.specs import bridge, end, veth
 
+SOON = 5  # a change that others make is seen within a second, on a machine that is not busy otherwise
+
 
 @pytest.fixture
 def watch(nsd):
@@ -101,7 +103,7 @@ def test_failed_creation_leaves_no_trace(watch, client, host):
 def test_drift(watch, client, wired, what, command, netns):
     watch.drain(quiet=0.2)
     kernel.run(*command.split(), netns=netns)
-    item = watch.until("drift", "link", "v0", deadline=2)
+    item = watch.until("drift", "link", "v0", deadline=SOON)
     assert item["message"], "in words"
     assert item["state"] == "ready"
     assert client.call("RepairLink", name="v0")["link"].get("message") is None
@@ -114,7 +116,7 @@ def test_renamed_interface(watch, client, wired):
     watch.drain(quiet=0.2)
     kernel.ip("link", "set", "v0", "down")
     kernel.ip("link", "set", "v0", "name", "other")
-    item = watch.until("drift", "link", "v0", deadline=2, where=lambda item: "other" in item["message"])
+    item = watch.until("drift", "link", "v0", deadline=SOON, where=lambda item: "other" in item["message"])
     assert item["state"] in ("ready", "lost")
     client.call("RepairLink", name="v0")
     assert "v0" in kernel.links() and "other" not in kernel.links()
@@ -125,7 +127,7 @@ def test_renamed_interface(watch, client, wired):
 def test_deleted_link_is_lost(watch, client, wired, netns, name):
     watch.drain(quiet=0.2)
     kernel.ip("link", "del", name, netns=netns)
-    item = watch.until("drift", "link", "v0", deadline=2, where=lambda item: item["state"] == "lost")
+    item = watch.until("drift", "link", "v0", deadline=SOON, where=lambda item: item["state"] == "lost")
     assert item["message"]
     assert client.call("GetStatus")["lost"] == 1
     client.call("RepairLink", name="v0")
@@ -137,7 +139,7 @@ def test_deleted_link_is_lost(watch, client, wired, netns, name):
 def test_deleted_netns_is_lost(watch, client, wired):
     watch.drain(quiet=0.2)
     kernel.ip("netns", "del", "red")
-    assert watch.until("drift", "namespace", "red", deadline=2, where=lambda item: item["state"] == "lost")["message"]
+    assert watch.until("drift", "namespace", "red", deadline=SOON, where=lambda item: item["state"] == "lost")["message"]
     poll.until(lambda: client.links()["v0"]["state"] == "lost", "its link is lost too")
     client.call("RepairNamespace", name="red")
     poll.until(lambda: client.links()["v0"]["state"] == "ready", "repaired with its links")
@@ -149,7 +151,7 @@ def test_replaced_netns_is_not_adopted(watch, client, wired):
     """Somebody deletes the namespace and makes another one of the same name: foreign, never taken for nsd's own."""
     kernel.ip("netns", "del", "red")
     kernel.ip("netns", "add", "red")
-    watch.until("drift", "namespace", "red", deadline=2, where=lambda item: item["state"] == "lost")
+    watch.until("drift", "namespace", "red", deadline=SOON, where=lambda item: item["state"] == "lost")
     kernel.ip("link", "add", "theirs", "type", "bridge", netns="red")
     with pytest.raises(Exception):
         client.call("RepairNamespace", name="red")
@@ -161,9 +163,9 @@ def test_replaced_netns_is_not_adopted(watch, client, wired):
 
 def test_foreign_namespaces_come_and_go(watch, client):
     kernel.ip("netns", "add", "theirs")
-    assert watch.until("created", "namespace", "theirs", deadline=2)["foreign"] is True
+    assert watch.until("created", "namespace", "theirs", deadline=SOON)["foreign"] is True
     kernel.ip("netns", "del", "theirs")
-    watch.until("gone", "namespace", "theirs", deadline=2)
+    watch.until("gone", "namespace", "theirs", deadline=SOON)
     kernel.run("sh", "-c", ": > /run/netns/no-namespace")
     kernel.ip("netns", "add", "marker")
     watch.until("created", "namespace", "marker")
@@ -237,11 +239,11 @@ def test_burst_while_the_daemon_sleeps(nsd, watch, client, wired):
             kernel.ip("netns", "add", f"late{number}")
     finally:
         nsd.process.send_signal(signal.SIGCONT)
-    watch.until("drift", "link", "v0", deadline=5)
-    poll.until(lambda: matches_list(watch, client) and len(names(watch, "namespace")) == 21, "converged", deadline=5)
+    watch.until("drift", "link", "v0", deadline=SOON)
+    poll.until(lambda: matches_list(watch, client) and len(names(watch, "namespace")) == 21, "converged", deadline=SOON)
     for number in range(20):
         kernel.ip("netns", "del", f"late{number}")
-    poll.until(lambda: matches_list(watch, client) and names(watch, "namespace") == ["red"], "converged", deadline=5)
+    poll.until(lambda: matches_list(watch, client) and names(watch, "namespace") == ["red"], "converged", deadline=SOON)
     client.call("RepairLink", name="v0")
     assert kernel.ping("10.0.0.2")
 
@@ -258,8 +260,8 @@ def test_overrun(nsd, watch, client, wired):
         kernel.ip("netns", "add", "late")
     finally:
         nsd.process.send_signal(signal.SIGCONT)
-    watch.until("drift", "link", "v0", deadline=5, where=lambda item: item["state"] == "lost")
-    poll.until(lambda: matches_list(watch, client) and ("namespace", "late") in watch.objects, "converged", deadline=5)
+    watch.until("drift", "link", "v0", deadline=SOON, where=lambda item: item["state"] == "lost")
+    poll.until(lambda: matches_list(watch, client) and ("namespace", "late") in watch.objects, "converged", deadline=SOON)
     kernel.ip("netns", "del", "late")
 
 
@@ -286,7 +288,7 @@ def test_bridge_ports(watch, client):
     watch.until("ready", "link", "v0")
     watch.drain(quiet=0.2)
     kernel.ip("link", "set", "v0", "nomaster")
-    assert "br0" in watch.until("drift", "link", "v0", deadline=2)["message"]
+    assert "br0" in watch.until("drift", "link", "v0", deadline=SOON)["message"]
     client.call("RepairLink", name="v0")
     assert kernel.link("v0")["master"] == "br0"
 

@@ -98,17 +98,18 @@ def test_labels_and_change(nsd, client):
     generation = client.call("GetNamespace", name="l")["namespace"]["generation"]
     changed = client.call("ChangeNamespace", name="l", generation=generation, labels={"team": "red"}, loopback=False,
                           sysctls={"net.ipv4.ip_forward": "1"})["namespace"]
-    assert changed["labels"] == {"team": "red"} and changed["loopback"] is False
+    assert changed["labels"] == {"team": "red", "unicode": "grün"}, "they join those that are there"
+    assert changed["loopback"] is False
     assert not kernel.is_up("lo", "l")
     assert kernel.sysctl("net.ipv4.ip_forward", "l") == "1"
     client.call("ChangeNamespace", name="l", loopback=True, owner=1234)
     assert kernel.is_up("lo", "l")
     after = client.call("GetNamespace", name="l")["namespace"]
-    assert after["owner"] == 1234 and after["labels"] == {"team": "red"}
+    assert after["owner"] == 1234 and after["labels"]["team"] == "red"
     nsd.restart(kill=True)
     with nsd.client() as again:
         kept = again.call("GetNamespace", name="l")["namespace"]
-        assert (kept["owner"], kept["labels"], kept["loopback"]) == (1234, {"team": "red"}, True)
+        assert (kept["owner"], kept["labels"], kept["loopback"]) == (1234, after["labels"], True)
 
 
 def test_change_that_fails_changes_nothing(client):
@@ -248,7 +249,7 @@ def test_waiting_delete_returns_when_it_is_gone(nsd, client, host):
     with pytest.raises(TimeoutError):
         client.receive("DeleteNamespace")
     release()
-    client.socket.settimeout(10)
+    client.socket.settimeout(poll.DEADLINE)
     reply, _ = client.receive("DeleteNamespace")
     assert reply.get("state") is None
     assert nsd.recorded() == []

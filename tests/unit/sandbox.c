@@ -162,6 +162,13 @@ sandbox_output(const char *fmt, ...)
 	return output;
 }
 
+void
+assert_in(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("\"%s\" is not in %s", part, text);
+}
+
 static int
 await(pid_t pid)
 {

@@ -36,6 +36,9 @@ const char *sandbox_output(const char *fmt, ...) __attribute__((format(printf, 1
 #define assert_shows(text, ...) assert_non_null(strstr(sandbox_output(__VA_ARGS__), text))
 #define assert_hides(text, ...) assert_null(strstr(sandbox_output(__VA_ARGS__), text))
 
+/* Fails, and shows both, unless `part` is in `text`. */
+void assert_in(const char *text, const char *part);
+
 /* Lines of /proc/self/mountinfo whose mount point is `path`; of all, if NULL. */
 unsigned sandbox_mounts(const char *path);
 unsigned sandbox_open_fds(void);

@@ -61,13 +61,6 @@ put_route(struct rtnl *r, const char *destination, const char *gateway, int64_t 
 }
 
 static void
-assert_in(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("\"%s\" is not in %s", part, text);
-}
-
-static void
 test_addresses(void **state)
 {
 	struct rtnl *r = host(state);

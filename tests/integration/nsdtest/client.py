@@ -12,7 +12,7 @@ class Nsc:
     def __init__(self, socket):
         self.socket = str(socket)
 
-    def run(self, *words, check=True, timeout=30, **named):
+    def run(self, *words, check=True, timeout=90, **named):
         """A CompletedProcess with text output. `check` wants status 0."""
         command = [NSC, "--socket", self.socket, *[str(word) for word in words]]
         named.setdefault("stdin", subprocess.DEVNULL if "input" not in named else None)

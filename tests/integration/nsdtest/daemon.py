@@ -19,6 +19,10 @@ NSD = os.environ.get("NSD_BINARY", str(BUILD / "nsd"))
 SANITIZER = re.compile(r"(ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer|runtime error:)")
 
 
+class Died(Exception):
+    """The daemon ended where it should not."""
+
+
 class Daemon:
     def __init__(self, directory, options=(), config=None, limits=None, prefix=()):
         """directory: holds state, runtime and log of this daemon. config: text of its nsd.conf. limits: RLIMIT_x ->
@@ -59,12 +63,14 @@ class Daemon:
         self.wait_answering()
         if ready:
             self.wait_ready()
+        poll.equal(self.connections, 0, "connections of nsd")
         self.base_fds = self.fd_kinds()
         return self
 
     def wait_answering(self):
         def answers():
-            assert self.process.poll() is None, f"nsd ended with {self.process.returncode}:\n{self.log_tail()}"
+            if not self.running():
+                raise Died(f"nsd ended with {self.process.returncode}:\n{self.log_tail()}")
             try:
                 with self.client() as client:
                     return client.call("GetStatus")

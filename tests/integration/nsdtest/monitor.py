@@ -5,6 +5,8 @@ import collections
 import select
 import time
 
+from . import poll
+
 
 class Watch:
     """One Monitor call. `objects` is the state that follows from the events: (kind, name) -> object."""
@@ -63,7 +65,7 @@ class Watch:
     def pending(self, timeout=0):
         return b"\0" in self.client.buffer or select.select([self.client.socket], [], [], timeout)[0]
 
-    def until(self, event, kind=None, name=None, deadline=10, where=None):
+    def until(self, event, kind=None, name=None, deadline=poll.DEADLINE, where=None):
         """Reads until this event of this object; returns the object."""
         end = time.monotonic() + deadline
         while time.monotonic() < end:

@@ -9,6 +9,8 @@ import socket
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 MS_BIND = 4096
+MS_PRIVATE = 1 << 18
+MS_SHARED = 1 << 20
 MNT_DETACH = 2
 SO_NETNS_COOKIE = 71
 
@@ -48,6 +50,7 @@ def fresh():
     try:
         unshare(CLONE_NEWNET | CLONE_NEWNS)
         mount("tmpfs", "/run", "tmpfs", data="mode=0755")
+        mount("none", "/run", flags=MS_SHARED)  # as systemd has it
         yield
     finally:
         for fd, flag in back:

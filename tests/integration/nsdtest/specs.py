@@ -4,7 +4,9 @@
 
 def end(namespace=None, interface=None, *addresses, **fields):
     """An end of a link; what is None is left out."""
-    fields.update(namespace=namespace, interface=interface, addresses=list(addresses) or None)
+    fields.update(namespace=namespace, interface=interface)
+    if addresses:
+        fields["addresses"] = list(addresses)
     return {key: value for key, value in fields.items() if value is not None}
 
 

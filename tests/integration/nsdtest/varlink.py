@@ -7,10 +7,10 @@ import os
 import re
 import socket
 
-from . import idl
+from . import idl, poll
 
 MANAGER = "io.nsd.Manager"
-TIMEOUT = 20.0
+TIMEOUT = poll.DEADLINE
 
 
 class Error(Exception):
@@ -144,7 +144,7 @@ class Client:
         reply = parse_reply(self.receive_raw())
         parameters = reply.get("parameters", {})
         if "error" in reply:
-            self.check_error(reply["error"], parameters)
+            self.check_error(reply["error"], parameters, self.qualify(method) if method else None)
             raise Error(reply["error"], parameters)
         if method:
             self.check_reply(self.qualify(method), parameters)
@@ -187,8 +187,10 @@ class Client:
         if description and member in description.methods:
             description.check(description.methods[member][1], parameters, method)
 
-    def check_error(self, error, parameters):
+    def check_error(self, error, parameters, method):
         interface, _, member = error.rpartition(".")
+        allowed = {"org.varlink.service", method.rpartition(".")[0]} if method else {interface}
+        assert interface in allowed, f"{method} answers {error}, which is no error of its interface"
         description = self.descriptions.get(interface)
         if description:
             assert member in description.errors, f"{error} is not in the interface description"
@@ -209,11 +211,11 @@ class Client:
         return {item["name"]: item for item in self.list("ListLinks", "links", **named)}
 
 
-def expect(name, function, *arguments, **named):
+def expect(short, function, /, *arguments, **named):
     """The call must fail with the error of this short name; returns the error."""
     try:
         result = function(*arguments, **named)
     except Error as error:
-        assert error.short == name, str(error)
+        assert error.short == short, str(error)
         return error
-    raise AssertionError(f"{name} expected, but it answered {result}")
+    raise AssertionError(f"{short} expected, but it answered {result}")

@@ -1,0 +1,11 @@
+def test_x(machine):
+    print(machine.run("systemctl","status","nsd.service","nsd.socket",check=False).stdout)
+    print(machine.nsc("status"))
+    machine.nsc("add","x")
+    print(machine.nsc("list"))
+    print(machine.is_nsfs("x"))
+    print(machine.run("ip","netns","list").stdout)
+    print(machine.run("journalctl","-x","-u","nsd","--no-pager").stdout)
+    print(machine.run("ls","-la","/run/nsd","/run/varlink/registry","/run/netns").stdout)
+    print(machine.call("io.nsd.Manager.GetStatus"))
+    import time; t=time.time(); machine.run("true"); print(time.time()-t)
