@@ -263,9 +263,7 @@ start_store(struct daemon *d, const char *boot, struct error *e)
 	int err = make_directory(d->options->state_directory, 0700, e);
 	if (err == 0)
 		err = store_open(d->options->state_directory, boot, &d->store, e);
-	if (err < 0)
-		log_event(LOG_ERR, MESSAGE_STORE_REFUSED, NULL, "the state in %s is refused", d->options->state_directory);
-	else if (!store_was_clean(d->store))
+	if (err == 0 && !store_was_clean(d->store))
 		log_event(LOG_NOTICE, MESSAGE_UNCLEAN_STOP, NULL, "the last nsd did not stop by itself; everything is compared");
 	return err;
 }
@@ -276,8 +274,8 @@ start_manager(struct daemon *d, struct error *e)
 	char boot[37];
 	int err = netns_site_open(NETNS_DIRECTORY, d->options->private_namespaces, &d->site, e);
 
-	if (err < 0 && e->code == ERROR_NOT_SUPPORTED)
-		log_event(LOG_ERR, MESSAGE_MOUNTS_HIDDEN, NULL, "the host would not see %s", NETNS_DIRECTORY);
+	if (err == 0)
+		err = kernel_check(d->site, e);
 	if (err == 0)
 		err = boot_id_read(boot, e);
 	if (err == 0)

@@ -40,6 +40,11 @@ const char *netns_site_path(const struct netns_site *s);
 /* For the calling thread, whose current network namespace becomes "the host" of `k`. */
 int kernel_open(struct netns_site *s, struct kernel **ret, struct error *e);
 void kernel_close(struct kernel *k);
+
+/* Makes a namespace and a mount of it, and forgets both: whether nsd may work here at all. The error names what is
+ * lacking and which settings of a unit may be the cause. */
+int kernel_check(struct netns_site *s, struct error *e);
+
 struct rtnl *kernel_rtnl(struct kernel *k);	/* the host's socket */
 uint64_t kernel_cookie(const struct kernel *k); /* of the host's network namespace */
 int kernel_netns_fd(const struct kernel *k);	/* of the host's network namespace, to move an interface there */

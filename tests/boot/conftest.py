@@ -46,8 +46,11 @@ def booted(tmp_path_factory):
 @pytest.fixture
 def machine(booted):
     """Runs nsd, as it is installed, without objects of earlier tests."""
+    changed = booted.path("/etc/nsd").exists() or booted.path("/etc/systemd/system/nsd.service.d").exists()
     booted.drop_out()
     booted.remove("/etc/nsd")
+    if changed:
+        booted.run("systemctl", "stop", "nsd.service")
     booted.run("systemctl", "reset-failed", "nsd.service", "nsd.socket", check=False)
     booted.run("systemctl", "start", "nsd.socket", "nsd.service")
     for kind in ("link", "namespace"):
