@@ -26,11 +26,12 @@
 #include "json.h"
 #include "member.h"
 #include "model.h"
+#include "print.h"
 #include "ssh.h"
 #include "utf8.h"
 
-#define READ_SIZE (64 * 1024)
-#define FDS_MAX 8 /* received at once; nsd sends one */
+#define NOTICE_AFTER 2000 /* milliseconds */
+#define FDS_MAX 8	  /* received at once; nsd sends one */
 
 struct connection {
 	int fd;
@@ -74,7 +75,7 @@ explain_connect(const char *path, int number, struct error *e)
 static int
 connect_local(const struct client *c, int *ret, struct error *e)
 {
-	const char *path = options_socket(c);
+	const char *path = client_socket(c);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t n = strlen(path);
 
@@ -161,22 +162,36 @@ explain_end(const struct client *c, struct error *e)
 
 	if (k->ssh)
 		return ssh_explain(c, reap(k), e);
-	return fail(e, FAILURE_CONNECTION, "nsd at %s closed the connection %s", options_socket(c),
+	return fail(e, FAILURE_CONNECTION, "nsd at %s closed the connection %s", client_socket(c),
 		    frame_pending(k->frame) ? "in the middle of an answer" : "without an answer");
 }
 
+/* Tells why an answer takes so long, to someone who sees it. */
+static void
+tell_notice(struct client *c)
+{
+	if (isatty(STDERR_FILENO))
+		print_notice(c->notice);
+	c->notice = NULL;
+}
+
 static int
-wait_for(const struct client *c, short events, int64_t deadline, struct error *e)
+wait_for(struct client *c, short events, int64_t deadline, struct error *e)
 {
 	struct pollfd p = { .fd = c->connection->fd, .events = events };
 
 	for (;;) {
-		int64_t left = deadline - now_ms();
-		if (deadline && left <= 0)
-			return error_set(e, ERROR_TIMED_OUT, NULL, "no answer from nsd in time (--timeout 0 waits for ever)");
-		int n = poll(&p, 1, deadline ? (int)(left < INT_MAX ? left : INT_MAX) : -1);
+		int64_t left = deadline ? deadline - now_ms() : INT_MAX;
+		if (left <= 0)
+			return error_set(e, ERROR_TIMED_OUT, NULL,
+					 "no answer from nsd in time (--timeout 0 waits for ever)");
+		if (c->notice && left > NOTICE_AFTER)
+			left = NOTICE_AFTER;
+		int n = poll(&p, 1, left < INT_MAX ? (int)left : -1);
 		if (n > 0)
 			return 0;
+		if (n == 0 && c->notice)
+			tell_notice(c);
 		if (n < 0 && errno != EINTR)
 			return fail_errno(e, FAILURE_LOCAL, errno, "poll");
 	}
@@ -226,8 +241,7 @@ send_text(struct client *c, char *text, size_t length, int fd, struct error *e)
 }
 
 int
-call_send(struct client *c, const char *method, struct json_object *parameters, unsigned flags, int fd,
-	  struct error *e)
+call_send(struct client *c, const char *method, struct json_object *parameters, unsigned flags, int fd, struct error *e)
 {
 	CLEANUP(free_ptr) char *name = NULL, *text = NULL;
 	size_t length;
@@ -238,10 +252,11 @@ call_send(struct client *c, const char *method, struct json_object *parameters, 
 	}
 	if (varlink_format_call(name, parameters, flags & CALL_MORE, flags & CALL_ONEWAY, &text, &length, e) < 0)
 		return fail_memory(e);
-	if (!utf8_is_valid(text, length))
+	if (!utf8_is_valid(name, strlen(name)) || !utf8_is_valid(text, length))
 		return fail(e, FAILURE_USAGE, "an argument is not valid UTF-8");
 	if (length + 1 > VARLINK_MESSAGE_MAX)
-		return fail(e, FAILURE_USAGE, "the request has %zu bytes; nsd takes %d", length, VARLINK_MESSAGE_MAX - 1);
+		return fail(e, FAILURE_USAGE, "the request has %zu bytes; nsd takes %d", length,
+			    VARLINK_MESSAGE_MAX - 1);
 	int r = call_connect(c, e);
 	return r < 0 ? r : send_text(c, text, length + 1, fd, e);
 }
@@ -281,10 +296,9 @@ fill(struct client *c, int64_t deadline, struct error *e)
 	space.iov_base = frame_space(k->frame, &space.iov_len);
 	if (!space.iov_base)
 		return fail(e, FAILURE_PROTOCOL, "the answer is longer than %d MiB", CALL_REPLY_MAX >> 20);
-	struct msghdr m = { .msg_iov = &space,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control.bytes) };
+	struct msghdr m = {
+		.msg_iov = &space, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)
+	};
 	ssize_t n = recvmsg(k->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
@@ -359,13 +373,14 @@ call_with_fd(struct client *c, const char *method, struct json_object *parameter
 }
 
 int
-call_for_fd(struct client *c, const char *method, struct json_object *parameters, int *ret, struct error *e)
+call_receive_fd(struct client *c, int *ret, struct error *e)
 {
-	int r = call_once(c, method, parameters, 0, -1, NULL, e);
+	bool continues;
+	int r = receive_success(c, 0, &continues, NULL, e);
 	if (r < 0)
 		return r;
 	if (c->connection->passed < 0)
-		return fail(e, FAILURE_PROTOCOL, "%s brought no file descriptor", method);
+		return fail(e, FAILURE_PROTOCOL, "the answer brought no file descriptor");
 	*ret = TAKE_FD(c->connection->passed);
 	return 0;
 }
@@ -397,8 +412,11 @@ collect(struct json_object *reply, void *arg, struct error *e)
 	const struct collection *k = arg;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < member_count(reply, k->key); i++)
-		r = member_append(k->all, json_object_get(member_item(reply, k->key, i)), e);
+	for (size_t i = 0; r == 0 && i < member_count(reply, k->key); i++) {
+		struct json_object *item = member_item(reply, k->key, i);
+		if (item)
+			r = member_append(k->all, json_object_get(item), e);
+	}
 	return r;
 }
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "error.h"
-#include "options.h"
+#include "client.h"
 #include "varlink.h"
 
 struct json_object;
@@ -31,13 +31,13 @@ int call_send(struct client *c, const char *method, struct json_object *paramete
 int call_receive(struct client *c, unsigned flags, struct varlink_reply *ret, struct error *e);
 
 /* One call and its one reply; an error reply is a failure. *ret (may be NULL) is the caller's. */
-int call(struct client *c, const char *method, struct json_object *parameters, unsigned flags,
-	 struct json_object **ret, struct error *e);
+int call(struct client *c, const char *method, struct json_object *parameters, unsigned flags, struct json_object **ret,
+	 struct error *e);
 int call_with_fd(struct client *c, const char *method, struct json_object *parameters, int fd, struct json_object **ret,
 		 struct error *e);
 
-/* One call whose reply brings a file descriptor. */
-int call_for_fd(struct client *c, const char *method, struct json_object *parameters, int *ret, struct error *e);
+/* The reply to a call that was sent, with the file descriptor it brings. */
+int call_receive_fd(struct client *c, int *ret, struct error *e);
 
 /* A call with `more`: hands each reply's parameters to `fn`, whose negative return ends it. */
 typedef int call_each(struct json_object *parameters, void *arg, struct error *e);

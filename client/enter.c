@@ -5,10 +5,10 @@
  * Theory of operation: /sys shows the network namespace of whoever mounted it, so a fresh sysfs is needed, and with it a
  * mount namespace of our own. Its mounts are slaves of the host's: what is mounted there later shows up here, nothing
  * goes back. The fresh sysfs is laid over the old one; unmounting that first, as iproute2 does, costs a grace period of
- * the kernel. File systems that were mounted below the old /sys and are not about networks are bound into the new one
- * through descriptors opened before: the descriptor still leads to what lies beneath.
+ * the kernel. File systems that were mounted below the old /sys and are not about networks move into the new one. They are
+ * reached through descriptors opened before, which still lead to what lies beneath.
  *
- * Every mount costs twice, here and when the command ends. So only what is there is touched.
+ * Every mount costs twice, here and when the command ends. So only what is there is touched, and moved, not copied.
  */
 #include "config.h"
 
@@ -44,14 +44,15 @@ open_mount(const char *path, dev_t sys)
 	return open(path, O_PATH | O_CLOEXEC);
 }
 
-/* Binds what `fd` leads to over `path`, with all that is mounted in it. */
+/* Moves the mount that `fd` leads to, with all that is mounted in it, to `path`. In a user namespace mounts of the host are
+ * locked in their places, but may be bound. */
 static void
-bind_back(int fd, const char *path)
+move_mount_to(int fd, const char *path)
 {
 	char from[32];
 
 	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
-	if (mount(from, path, NULL, MS_BIND | MS_REC, NULL) < 0)
+	if (mount(from, path, NULL, MS_MOVE, NULL) < 0 && mount(from, path, NULL, MS_BIND | MS_REC, NULL) < 0)
 		print_warning("%s of the host is not visible: %s", path, strerror(errno));
 }
 
@@ -84,7 +85,7 @@ renew_sys(const char *name, struct error *e)
 		if (fds[i] < 0)
 			continue;
 		if (r == 0)
-			bind_back(fds[i], kept[i]);
+			move_mount_to(fds[i], kept[i]);
 		close(fds[i]);
 	}
 	return r;
@@ -112,16 +113,21 @@ bind_etc(const char *name)
 }
 
 int
-enter_namespace(int fd, const char *name, struct error *e)
+enter_prepare(struct error *e)
 {
-	if (setns(fd, CLONE_NEWNET) < 0) {
-		const char *advice = errno == EPERM ? " (that takes root)" : "";
-		return fail_errno(e, FAILURE_LOCAL, errno, "cannot enter namespace %s%s", name, advice);
-	}
 	if (unshare(CLONE_NEWNS) < 0)
-		return fail_errno(e, FAILURE_LOCAL, errno, "cannot make a mount namespace");
+		return fail_errno(e, FAILURE_LOCAL, errno, "cannot make a mount namespace%s",
+				  errno == EPERM ? ", which takes root" : "");
 	if (mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		return fail_errno(e, FAILURE_LOCAL, errno, "cannot keep mounts from the host");
+	return 0;
+}
+
+int
+enter_namespace(int fd, const char *name, struct error *e)
+{
+	if (setns(fd, CLONE_NEWNET) < 0)
+		return fail_errno(e, FAILURE_LOCAL, errno, "cannot enter namespace %s", name);
 	int r = renew_sys(name, e);
 	if (r == 0)
 		bind_etc(name);

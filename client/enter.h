@@ -4,6 +4,9 @@
 
 #include "error.h"
 
-/* `fd`: the network namespace; `name`: whose /etc/netns/NAME applies. On failure the process may be half inside: it must
- * end. */
+/* The part that needs no namespace yet, to be done while nsd looks for it: a mount namespace of our own. After a failure
+ * of either function the process is half inside and must end. */
+int enter_prepare(struct error *e);
+
+/* `fd`: the network namespace; `name`: whose /etc/netns/NAME applies. */
 int enter_namespace(int fd, const char *name, struct error *e);

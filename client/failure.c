@@ -15,7 +15,7 @@ static const struct {
 	const char *meaning;
 } failures[] = {
 	{ FAILURE_LOCAL, EIO, 1, "nsc itself failed: a system call, memory, output" },
-	{ FAILURE_USAGE, EINVAL, 2, "the command line is wrong; nothing was sent" },
+	{ FAILURE_USAGE, EINVAL, 2, "the command line is wrong; nothing was changed" },
 	{ FAILURE_CONNECTION, ENOTCONN, 10, "nsd cannot be reached, or closed the connection" },
 	{ FAILURE_PROTOCOL, EPROTO, 15, "what came back is not a Varlink reply" },
 	{ FAILURE_NOT_EXECUTABLE, ENOEXEC, 126, "exec: the command was found but cannot be executed" },
@@ -31,8 +31,7 @@ fail_number(enum failure f)
 	return EIO;
 }
 
-static int PRINTF(3, 0)
-fail_va(struct error *e, enum failure f, const char *fmt, va_list ap)
+static int PRINTF(3, 0) fail_va(struct error *e, enum failure f, const char *fmt, va_list ap)
 {
 	e->code = ERROR_NONE;
 	e->number = fail_number(f);

@@ -106,7 +106,7 @@ help_all(FILE *f)
 			help_line(f, v);
 	}
 	fputs("\nOptions:\n", f);
-	for (const struct option_desc *o = options_table; o->name; o++)
+	for (const struct option_desc *o = client_options; o->name; o++)
 		help_option(f, o);
 	fputs("\n\"nsc help VERB\" tells all about one verb, \"nsc help exit\" what the exit status means.\n", f);
 }

@@ -13,7 +13,7 @@
 static int
 run(struct client *c, int argc, char **argv, struct error *e)
 {
-	int used, n = options_parse(c, argc, argv, true, e);
+	int used, n = client_parse_options(c, argc, argv, true, e);
 
 	if (n < 0)
 		return n;
@@ -34,7 +34,7 @@ main(int argc, char **argv)
 	struct client c;
 	struct error e = { 0 };
 
-	options_init(&c);
+	client_init(&c);
 	int r = run(&c, argc > 0 ? argc - 1 : 0, argv + 1, &e);
 	call_disconnect(&c);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && r >= 0)

@@ -7,20 +7,28 @@
 #include <json-c/json.h>
 
 #include "failure.h"
-#include "json.h"
 
 struct json_object *
 member_get(struct json_object *o, const char *key)
 {
 	struct json_object *value = NULL;
 
-	return o && json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, &value) ? value : NULL;
+	return o && json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, &value) ? value :
+													    NULL;
 }
 
 bool
 member_has(struct json_object *o, const char *key)
 {
 	return member_get(o, key) != NULL;
+}
+
+const char *
+member_text(struct json_object *value)
+{
+	const char *text = value ? json_object_get_string(value) : NULL;
+
+	return text ? text : "";
 }
 
 const char *
@@ -74,7 +82,7 @@ member_put(struct json_object *o, const char *key, struct json_object *value, st
 int
 member_put_string(struct json_object *o, const char *key, const char *value, struct error *e)
 {
-	return member_put(o, key, json_string(value), e);
+	return member_put(o, key, json_object_new_string(value), e);
 }
 
 int

@@ -11,6 +11,7 @@
 
 struct json_object;
 
+const char *member_text(struct json_object *value); /* of a value itself: a string as it is, others as JSON, null "" */
 const char *member_string(struct json_object *o, const char *key); /* "" */
 int64_t member_int(struct json_object *o, const char *key, int64_t absent);
 bool member_bool(struct json_object *o, const char *key); /* false */

@@ -27,8 +27,8 @@ struct table {
 };
 
 static const char *const colours[] = {
-	[COLOUR_NONE] = "",	      [COLOUR_GOOD] = "\033[32m", [COLOUR_WARN] = "\033[33m",
-	[COLOUR_BAD] = "\033[1;31m", [COLOUR_DIM] = "\033[2m",   [COLOUR_BOLD] = "\033[1m",
+	[COLOUR_NONE] = "",	     [COLOUR_GOOD] = "\033[32m", [COLOUR_WARN] = "\033[33m",
+	[COLOUR_BAD] = "\033[1;31m", [COLOUR_DIM] = "\033[2m",	 [COLOUR_BOLD] = "\033[1m",
 };
 
 bool
@@ -104,6 +104,14 @@ print_error(const struct error *e)
 }
 
 void
+print_notice(const char *text)
+{
+	fputs("nsc: ", stderr);
+	print_text(stderr, text);
+	fputc('\n', stderr);
+}
+
+void
 print_warning(const char *fmt, ...)
 {
 	char text[512];
@@ -140,8 +148,8 @@ write_json(const char *text)
 int
 print_json(struct json_object *o, bool pretty, struct error *e)
 {
-	int flags = pretty && isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
-						    : JSON_C_TO_STRING_PLAIN;
+	int flags = pretty && isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED :
+						      JSON_C_TO_STRING_PLAIN;
 	const char *text = json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE);
 
 	if (!text)

@@ -2,7 +2,7 @@
 /* A process as a parameter: by pidfd, which stays right when the number is used again, or by number. */
 #pragma once
 
-#include "options.h"
+#include "client.h"
 
 struct json_object;
 

@@ -3,7 +3,7 @@
  * Another host through ssh(1).
  *
  * ssh hands its words to a shell on the other side, so each is quoted here. The host goes after "--" and never starts
- * with "-" (options.c), so it cannot become an option of ssh.
+ * with "-" (client.c), so it cannot become an option of ssh.
  */
 #include "config.h"
 

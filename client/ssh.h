@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "options.h"
+#include "client.h"
 
 /* Starts `ssh HOST nsc bridge`; its stdin and stdout are the socket *ret_fd. */
 int ssh_bridge(const struct client *c, int *ret_fd, pid_t *ret_pid, struct error *e);

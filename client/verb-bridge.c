@@ -49,8 +49,8 @@ static int
 push(struct direction *d, struct error *e)
 {
 	size_t n = d->end - d->begin;
-	ssize_t sent = d->to_socket ? send(d->to, d->data + d->begin, n, MSG_NOSIGNAL | MSG_DONTWAIT)
-				    : write(d->to, d->data + d->begin, n < PIPE_BUF ? n : PIPE_BUF);
+	ssize_t sent = d->to_socket ? send(d->to, d->data + d->begin, n, MSG_NOSIGNAL | MSG_DONTWAIT) :
+				      write(d->to, d->data + d->begin, n < PIPE_BUF ? n : PIPE_BUF);
 
 	if (sent < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
@@ -114,9 +114,11 @@ run_bridge(struct client *c, const struct arguments *a UNUSED, struct error *e)
 	return r;
 }
 
+/* clang-format off */
 const struct verb bridge_verbs[] = {
 	{ .name = "bridge", .help = "connect standard input and output with nsd", .max = 0, .run = run_bridge,
 	  .text = "For clients of other hosts: nsc --host HOST runs it there, and so can others:\n\n"
 		  "  varlinkctl info \"ssh-exec:HOST:nsc bridge\"\n" },
 	{ 0 },
 };
+/* clang-format on */

@@ -17,8 +17,8 @@
 static const struct {
 	const char *key, *label;
 } status_numbers[] = {
-	{ "namespaces", "namespaces" }, { "links", "links" },		  { "lost", "lost" },
-	{ "draining", "draining" },	{ "foreign", "foreign" },	  { "connections", "connections" },
+	{ "namespaces", "namespaces" }, { "links", "links" },	    { "lost", "lost" },
+	{ "draining", "draining" },	{ "foreign", "foreign" },   { "connections", "connections" },
 	{ "requests", "requests" },	{ "sequence", "sequence" },
 };
 
@@ -42,7 +42,9 @@ print_status(struct json_object *s)
 			print_fieldf(status_numbers[i].label, "%" PRId64, member_int(s, status_numbers[i].key, 0));
 	printf("  %-12s", "store");
 	print_text(stdout, member_string(s, "stateDirectory"));
-	print_coloured(stdout, writable ? COLOUR_NONE : COLOUR_BAD, writable ? "\n" : " cannot be written\n");
+	if (!writable)
+		print_coloured(stdout, COLOUR_BAD, " cannot be written");
+	putchar('\n');
 	print_field("boot id", member_string(s, "bootId"));
 }
 
@@ -71,12 +73,14 @@ run_info(struct client *c, const struct arguments *a UNUSED, struct error *e)
 	print_field("version", member_string(reply, "version"));
 	print_field("url", member_string(reply, "url"));
 	for (size_t i = 0; i < member_count(reply, "interfaces"); i++)
-		print_field(i ? "" : "interfaces", json_object_get_string(member_item(reply, "interfaces", i)));
+		print_field(i ? "" : "interfaces", member_text(member_item(reply, "interfaces", i)));
 	return 0;
 }
 
+/* clang-format off */
 const struct verb daemon_verbs[] = {
 	{ .name = "status", .help = "show how nsd is", .max = 0, .run = run_status },
 	{ .name = "info", .help = "show what nsd says of itself and its interfaces", .max = 0, .run = run_info },
 	{ 0 },
 };
+/* clang-format on */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* nsc help, version, completion. */
+/* nsc help, version. */
 #include "config.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "completion.h"
 #include "failure.h"
 #include "verb.h"
 
@@ -40,18 +39,11 @@ run_version(struct client *c UNUSED, const struct arguments *a UNUSED, struct er
 	return 0;
 }
 
-static int
-run_completion(struct client *c, const struct arguments *a, struct error *e)
-{
-	return completion_print(c, a->n, a->v, e);
-}
-
+/* clang-format off */
 const struct verb help_verbs[] = {
 	{ .name = "help", .arguments = "[VERB|exit]", .help = "help on everything, a verb, or the exit status", .max = 2,
 	  .nouns = { NOUN_VERB }, .run = run_help },
 	{ .name = "version", .help = "print the version of nsc", .max = 0, .run = run_version },
-	{ .name = "completion", .arguments = "WORD...", .help = "print what may stand in place of the last word", .max = -1,
-	  .flags = VERB_RAW | VERB_COMMAND, .run = run_completion,
-	  .text = "For the completion scripts of shells.\n" },
 	{ 0 },
 };
+/* clang-format on */

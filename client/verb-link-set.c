@@ -10,7 +10,7 @@
 #include "call.h"
 #include "failure.h"
 #include "json.h"
-#include "link.h"
+#include "ends.h"
 #include "member.h"
 #include "model.h"
 #include "names.h"
@@ -19,6 +19,7 @@
 
 static word_parse parse_address, parse_route;
 
+/* clang-format off */
 static const struct type change_type = {
 	.fields = (const struct field[]){
 		{ .name = "host", .type = FIELD_BOOL },
@@ -49,8 +50,9 @@ static const struct word set_words[] = {
 	  .field = "end" },
 	{ .name = "generation", .value = "N", .help = "only if it is still the one of that generation",
 	  .of = &change_type, .field = "generation" },
-	{ .more = link_end_words },
+	{ .more = end_words },
 };
+/* clang-format on */
 
 /* An empty list: there are to be none. */
 static int
@@ -64,11 +66,10 @@ set_none(struct json_object *end, const char *key, struct error *e)
 static int
 parse_address(struct cursor *c, const struct word *w, struct json_object **targets, struct error *e)
 {
-	static const struct word add = { .name = "address add", .value = "A/L", .of = &change_type,
-					 .field = "addAddresses" },
-				 del = { .name = "address del", .value = "A/L", .of = &change_type,
-					 .field = "removeAddresses" },
-				 all = { .name = "address", .of = &end_type, .field = "addresses" };
+	static const struct word
+		add = { .name = "address add", .value = "A/L", .of = &change_type, .field = "addAddresses" },
+		del = { .name = "address del", .value = "A/L", .of = &change_type, .field = "removeAddresses" },
+		all = { .name = "address", .of = &end_type, .field = "addresses" };
 	struct json_object *end = targets[TARGET_END];
 	const char *text = words_value(c, w, e);
 
@@ -76,8 +77,8 @@ parse_address(struct cursor *c, const struct word *w, struct json_object **targe
 		return -EINVAL;
 	if (strcmp(text, "none") == 0)
 		return set_none(end, "addresses", e);
-	if (link_is_mac(text))
-		return words_set(words_find(link_end_words, "mac"), text, end, e);
+	if (end_is_mac(text))
+		return words_set(words_find(end_words, "mac"), text, end, e);
 	const struct word *sub = strcmp(text, "add") == 0 ? &add : words_listed("del delete", text) ? &del : NULL;
 	if (!sub)
 		return words_set(&all, text, end, e);
@@ -89,7 +90,7 @@ static int
 parse_route(struct cursor *c, const struct word *w, struct json_object **targets, struct error *e)
 {
 	if (c->at == c->argc || strcmp(c->argv[c->at], "none") != 0)
-		return link_parse_route(c, w, targets, e);
+		return end_parse_route(c, w, targets, e);
 	c->at++;
 	return set_none(targets[TARGET_END], "routes", e);
 }
@@ -126,7 +127,8 @@ address_request(struct json_object *request, struct json_object *change, struct 
 	if (r < 0 || json_object_object_length(change) == 0)
 		return r;
 	if (!asked && end < 0 && !one)
-		return fail(e, FAILURE_USAGE, "which end of %s? Name its interface, or say \"end 0\" or \"end 1\"", text);
+		return fail(e, FAILURE_USAGE, "which end of %s? Name its interface, or say \"end 0\" or \"end 1\"",
+			    text);
 	if (!asked)
 		r = member_put_int(request, "end", end < 0 ? 0 : end, e);
 	return r < 0 ? r : member_put(request, "change", json_object_get(change), e);
@@ -155,6 +157,7 @@ run_set(struct client *c, const struct arguments *a, struct error *e)
 	return r < 0 || !c->json ? r : print_json(reply, true, e);
 }
 
+/* clang-format off */
 const struct verb link_set_verbs[] = {
 	{ .name = "link set", .arguments = "LINK|[NS/]IFNAME WORD...", .help = "change an end of a link", .min = 2,
 	  .max = -1, .flags = VERB_RAW, .words = set_words, .nouns = { NOUN_LINK }, .run = run_set,
@@ -163,3 +166,4 @@ const struct verb link_set_verbs[] = {
 		  "  nsc link set nstest/eth0 address add 10.0.0.7/24 mtu 1400\n" },
 	{ 0 },
 };
+/* clang-format on */

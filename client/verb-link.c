@@ -10,7 +10,7 @@
 #include "call.h"
 #include "failure.h"
 #include "json.h"
-#include "link.h"
+#include "ends.h"
 #include "member.h"
 #include "model.h"
 #include "print.h"
@@ -19,11 +19,12 @@
 
 static word_parse parse_address, parse_peer, parse_name;
 
+/* clang-format off */
 static const struct word spec_words[] = {
 	{ .name = "address", .value = "A/L", .help = "address with prefix length; \"address\" may be left out; or a MAC",
-	  .of = &end_type, .field = "addresses", .bare = link_is_prefix, .parse = parse_address },
+	  .of = &end_type, .field = "addresses", .bare = end_is_prefix, .parse = parse_address },
 	{ .name = "route", .value = "DST [via GW] [metric N]", .help = "route through this end", .repeats = true,
-	  .parse = link_parse_route },
+	  .parse = end_parse_route },
 	{ .name = "peer", .value = "[IFNAME]", .help = "what follows is about the other end", .parse = parse_peer },
 	{ .name = "type", .value = "veth|bridge", .help = "a pair (the default) or a bridge", .of = &link_type,
 	  .field = "kind" },
@@ -34,7 +35,7 @@ static const struct word spec_words[] = {
 	{ .name = "persistent", .help = "made again at boot; the default, unless a namespace of it is runtime",
 	  .of = &link_type, .field = "lifetime", .constant = "persistent" },
 	{ .name = "label", .value = "KEY=VALUE", .help = "a note of your own", .of = &link_type, .field = "labels" },
-	{ .more = link_end_words },
+	{ .more = end_words },
 };
 
 static const struct type request_type = {
@@ -64,6 +65,7 @@ static const struct word list_words[] = {
 	  .constant = "false" },
 	{ 0 },
 };
+/* clang-format on */
 
 /* `ip link ... address MAC` means the MAC. */
 static int
@@ -73,7 +75,7 @@ parse_address(struct cursor *c, const struct word *w, struct json_object **targe
 
 	if (!text)
 		return -EINVAL;
-	return words_set(link_is_mac(text) ? words_find(link_end_words, "mac") : w, text, targets[TARGET_END], e);
+	return words_set(end_is_mac(text) ? words_find(end_words, "mac") : w, text, targets[TARGET_END], e);
 }
 
 static int
@@ -110,7 +112,7 @@ start_end(struct cursor *c, struct json_object **targets, struct error *e)
 	targets[TARGET_END] = end;
 	if (c->at < c->argc && strcmp(c->argv[c->at], "dev") == 0)
 		c->at++;
-	if (c->at == c->argc || words_find(spec_words, c->argv[c->at]) || link_is_prefix(c->argv[c->at]))
+	if (c->at == c->argc || words_find(spec_words, c->argv[c->at]) || end_is_prefix(c->argv[c->at]))
 		return 0;
 	const char *text = c->argv[c->at++];
 	return text[0] == '-' ? words_unknown(spec_words, text, e) : set_interface(text, end, e);
@@ -252,6 +254,7 @@ run_repair(struct client *c, const struct arguments *a, struct error *e)
 	return r < 0 || !c->json ? r : print_json(reply, true, e);
 }
 
+/* clang-format off */
 static const char spec_text[] =
 	"Words apply to the end before them. For example\n\n"
 	"  nsc link add veth-a 10.0.0.1/24 peer veth-b netns nstest 10.0.0.2/24\n"
@@ -277,3 +280,4 @@ const struct verb link_verbs[] = {
 	  .max = 1, .nouns = { NOUN_LINK }, .run = run_repair },
 	{ 0 },
 };
+/* clang-format on */

@@ -87,9 +87,11 @@ run_monitor(struct client *c, const struct arguments *a UNUSED, struct error *e)
 	return call_stream(c, "Monitor", NULL, CALL_WAIT, on_event, c, e);
 }
 
+/* clang-format off */
 const struct verb monitor_verbs[] = {
 	{ .name = "monitor", .help = "follow every change", .max = 0, .run = run_monitor,
 	  .text = "First comes what is there (present), then \"synced\", then changes as they happen. With --json each is\n"
 		  "one line, and \"sequence\" grows by one from change to change.\n" },
 	{ 0 },
 };
+/* clang-format on */

@@ -20,6 +20,7 @@
 #include "process.h"
 #include "verb.h"
 
+/* clang-format off */
 static const struct type change_type = {
 	.fields = (const struct field[]){
 		{ .name = "nsid", .type = FIELD_INT, .min = -1, .max = INT32_MAX },
@@ -28,6 +29,7 @@ static const struct type change_type = {
 		{ 0 },
 	},
 };
+/* clang-format on */
 
 /* ip netns set NAME 12 */
 static bool
@@ -63,6 +65,7 @@ parse_owner(struct cursor *c, const struct word *w, struct json_object **targets
 	return words_set(w, number, targets[0], e);
 }
 
+/* clang-format off */
 static const struct word set_words[] = {
 	{ .name = "nsid", .value = "N|auto", .help = "the host's number for it; \"nsid\" may be left out", .of = &change_type,
 	  .field = "nsid", .bare = is_nsid, .parse = parse_nsid },
@@ -83,6 +86,7 @@ static const struct word attach_words[] = {
 	  .field = "labels" },
 	{ 0 },
 };
+/* clang-format on */
 
 static int
 run_set(struct client *c, const struct arguments *a, struct error *e)
@@ -137,6 +141,7 @@ run_repair(struct client *c, const struct arguments *a, struct error *e)
 	return r < 0 || !c->json ? r : print_json(reply, true, e);
 }
 
+/* clang-format off */
 const struct verb namespace_change_verbs[] = {
 	{ .name = "set", .arguments = "NAME", .help = "change a namespace", .min = 1, .max = 1, .words = set_words,
 	  .nouns = { NOUN_OWN_NAMESPACE }, .run = run_set,
@@ -149,3 +154,4 @@ const struct verb namespace_change_verbs[] = {
 	  .max = 1, .nouns = { NOUN_OWN_NAMESPACE }, .run = run_repair },
 	{ 0 },
 };
+/* clang-format on */

@@ -15,6 +15,7 @@
 #include "verb.h"
 #include "view.h"
 
+/* clang-format off */
 static const struct word spec_words[] = {
 	{ .name = "runtime", .help = "gone at the next boot", .of = &namespace_type, .field = "lifetime",
 	  .constant = "runtime" },
@@ -62,6 +63,7 @@ static const struct word list_words[] = {
 	  .constant = "true", .target = 1 },
 	{ 0 },
 };
+/* clang-format on */
 
 /* Calls `method` for a namespace that is to be named by nsd. */
 static int
@@ -94,14 +96,20 @@ run_ensure(struct client *c, const struct arguments *a, struct error *e)
 	return 0;
 }
 
+static const char waiting[] = "waiting until the kernel has let go of it; \"nsc show\" tells what holds it, and "
+			      "stopping nsc does not stop the deletion";
+
 /* Deletes one; the same parameters serve for all. */
 static int
 delete_one(struct client *c, const struct arguments *a, const char *name, struct error *e)
 {
 	CLEANUP(json_put) struct json_object *reply = NULL;
+	bool wait = member_bool(a->words, "wait");
 	int r = member_put_string(a->words, "name", name, e);
+
+	c->notice = wait ? waiting : NULL;
 	if (r == 0)
-		r = call(c, "DeleteNamespace", a->words, member_bool(a->words, "wait") ? CALL_WAIT : 0, &reply, e);
+		r = call(c, "DeleteNamespace", a->words, wait ? CALL_WAIT : 0, &reply, e);
 	return r < 0 || !c->json ? r : print_json(reply, true, e);
 }
 
@@ -211,6 +219,7 @@ run_show(struct client *c, const struct arguments *a, struct error *e)
 	return print_links(reply, e);
 }
 
+/* clang-format off */
 const struct verb namespace_verbs[] = {
 	{ .name = "add", .arguments = "NAME", .help = "make a namespace", .min = 1, .max = 1, .words = spec_words,
 	  .text = "The namespace appears as /run/netns/NAME, its lo is up, and it comes back after a reboot.\n",
@@ -233,3 +242,4 @@ const struct verb namespace_verbs[] = {
 	  .max = 1, .nouns = { NOUN_NAMESPACE }, .run = run_show },
 	{ 0 },
 };
+/* clang-format on */

@@ -19,6 +19,7 @@
 #include "ssh.h"
 #include "verb.h"
 
+/* clang-format off */
 static const struct type local_type = {
 	.fields = (const struct field[]){
 		{ .name = "long", .type = FIELD_BOOL },
@@ -31,12 +32,14 @@ static const struct word pids_words[] = {
 	  .field = "long", .constant = "true", .target = 1 },
 	{ 0 },
 };
+/* clang-format on */
 
-/* The namespace, from nsd, as a descriptor. */
+/* Asks nsd for the namespace and gets ready to enter while it answers. */
 static int
-open_namespace(struct client *c, const char *name, int *ret, struct error *e)
+enter(struct client *c, const char *name, struct error *e)
 {
 	CLEANUP(json_put) struct json_object *parameters = NULL;
+	CLEANUP(close_fd) int fd = -1;
 
 	if (!name[0] || strchr(name, '/') || name[0] == '-' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
 	    strlen(name) > NAME_MAX)
@@ -44,7 +47,13 @@ open_namespace(struct client *c, const char *name, int *ret, struct error *e)
 	int r = member_new(&parameters, e);
 	if (r == 0)
 		r = member_put_string(parameters, "name", name, e);
-	return r < 0 ? r : call_for_fd(c, "OpenNamespace", parameters, ret, e);
+	if (r == 0)
+		r = call_send(c, "OpenNamespace", parameters, 0, -1, e);
+	if (r == 0)
+		r = enter_prepare(e);
+	if (r == 0)
+		r = call_receive_fd(c, &fd, e);
+	return r < 0 ? r : enter_namespace(fd, name, e);
 }
 
 /* The command takes the place of nsc, so signals and exit status are its own. */
@@ -61,7 +70,6 @@ static int
 run_exec(struct client *c, const struct arguments *a, struct error *e)
 {
 	static char sh[] = "sh";
-	CLEANUP(close_fd) int fd = -1;
 	char **command = a->v + 1, *shell = getenv("SHELL");
 	char *fallback[] = { shell && *shell ? shell : sh, NULL };
 
@@ -71,9 +79,7 @@ run_exec(struct client *c, const struct arguments *a, struct error *e)
 		command++;
 	if (!*command)
 		command = fallback;
-	int r = open_namespace(c, a->v[0], &fd, e);
-	if (r == 0)
-		r = enter_namespace(fd, a->v[0], e);
+	int r = enter(c, a->v[0], e);
 	return r < 0 ? r : become(command, e);
 }
 
@@ -127,12 +133,13 @@ run_identify(struct client *c, const struct arguments *a, struct error *e)
 		return r < 0 ? r : print_json(reply, true, e);
 
 	for (size_t i = 0; i < member_count(reply, "names"); i++) {
-		print_text(stdout, json_object_get_string(member_item(reply, "names", i)));
+		print_text(stdout, member_text(member_item(reply, "names", i)));
 		putchar('\n');
 	}
 	return 0;
 }
 
+/* clang-format off */
 const struct verb process_verbs[] = {
 	{ .name = "exec", .arguments = "NAME [COMMAND [ARGUMENT...]]", .help = "run a command inside, or a shell", .min = 1,
 	  .max = -1, .flags = VERB_RAW | VERB_COMMAND | VERB_EXEC, .nouns = { NOUN_NAMESPACE, NOUN_COMMAND },
@@ -149,3 +156,4 @@ const struct verb process_verbs[] = {
 	  .text = "Without PID: nsc itself, that is, where it was called. Prints nothing for one without a name.\n" },
 	{ 0 },
 };
+/* clang-format on */

@@ -15,6 +15,7 @@
 #include "print.h"
 #include "verb.h"
 
+/* clang-format off */
 static const struct type local_type = {
 	.fields = (const struct field[]){
 		{ .name = "more", .type = FIELD_BOOL },
@@ -30,6 +31,7 @@ static const struct word call_words[] = {
 	  .target = 1 },
 	{ 0 },
 };
+/* clang-format on */
 
 /* Standard input up to its end, at most a byte more than a message may have. */
 static char *
@@ -117,6 +119,7 @@ run_introspect(struct client *c, const struct arguments *a, struct error *e)
 	return 0;
 }
 
+/* clang-format off */
 const struct verb wire_verbs[] = {
 	{ .name = "call", .arguments = "METHOD [JSON|-]", .help = "call a method with parameters as they are", .min = 1,
 	  .max = 2, .words = call_words, .nouns = { NOUN_METHOD, NOUN_NONE }, .run = run_call,
@@ -126,3 +129,4 @@ const struct verb wire_verbs[] = {
 	  .run = run_introspect, .text = "Without INTERFACE: " MODEL_INTERFACE ".\n" },
 	{ 0 },
 };
+/* clang-format on */

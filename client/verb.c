@@ -10,6 +10,7 @@
 #include "json.h"
 #include "member.h"
 
+/* clang-format off */
 const struct family families[] = {
 	{ "Namespaces", namespace_verbs },
 	{ "", namespace_change_verbs },
@@ -21,8 +22,10 @@ const struct family families[] = {
 	{ "The wire", wire_verbs },
 	{ "", bridge_verbs },
 	{ "nsc", help_verbs },
+	{ "", completion_verbs },
 	{ 0 },
 };
+/* clang-format on */
 
 /* How many of the arguments give the name of `v`; 0: they do not. */
 static int
@@ -121,7 +124,13 @@ too_few(const struct verb *v, struct error *e)
 	return fail(e, FAILURE_USAGE, "%s wants %s; see \"nsc help %s\"", v->name, v->arguments, v->name);
 }
 
-/* Sorts the arguments into positional ones and words. The first `min` are positional whatever they look like. */
+static bool
+is_option(const char *text)
+{
+	return text[0] == '-' && text[1];
+}
+
+/* Sorts the arguments into positional ones and words. The first `min` are positional whatever word they look like. */
 static int
 sort_arguments(const struct verb *v, int argc, char **argv, struct arguments *a, struct error *e)
 {
@@ -130,18 +139,17 @@ sort_arguments(const struct verb *v, int argc, char **argv, struct arguments *a,
 
 	a->v = argv;
 	while (cursor.at < argc) {
-		if (a->n >= v->min) {
-			int r = words_parse(v->words, &cursor, targets, e);
+		if (a->n >= v->min || is_option(argv[cursor.at])) {
+			int r = words_parse_one(v->words, &cursor, targets, e);
 			if (r < 0)
 				return r;
-			if (cursor.at == argc)
-				break;
+			if (r > 0)
+				continue;
 		}
-		char *text = argv[cursor.at];
-		if (text[0] == '-' || (v->max >= 0 && a->n >= v->max))
+		char *text = argv[cursor.at++];
+		if (is_option(text) || (v->max >= 0 && a->n >= v->max))
 			return words_unknown(v->words, text, e);
 		a->v[a->n++] = text;
-		cursor.at++;
 	}
 	return a->n < v->min ? too_few(v, e) : 0;
 }
@@ -150,7 +158,7 @@ int
 verb_run(struct client *c, const struct verb *v, int argc, char **argv, struct error *e)
 {
 	c->exec = v->flags & VERB_EXEC;
-	int n = options_parse(c, argc, argv, v->flags & VERB_COMMAND, e);
+	int n = client_parse_options(c, argc, argv, v->flags & VERB_COMMAND, e);
 	if (n < 0)
 		return n;
 	if (c->help) {
@@ -159,6 +167,7 @@ verb_run(struct client *c, const struct verb *v, int argc, char **argv, struct e
 	}
 	if (v->flags & VERB_RAW) {
 		struct arguments raw = { .v = argv, .n = n };
+		argv[n] = NULL; /* they have moved up, and may become the argv of a command */
 		return n < v->min ? too_few(v, e) : v->run(c, &raw, e);
 	}
 	CLEANUP(json_put) struct json_object *words = NULL, *local = NULL;

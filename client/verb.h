@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "options.h"
+#include "client.h"
 #include "words.h"
 
 /* What a verb was given. */
@@ -46,7 +46,7 @@ extern const struct family families[]; /* ended by a zero entry */
 
 /* One per file of that name. */
 extern const struct verb namespace_verbs[], namespace_change_verbs[], process_verbs[], link_verbs[], link_set_verbs[],
-	daemon_verbs[], monitor_verbs[], wire_verbs[], bridge_verbs[], help_verbs[];
+	daemon_verbs[], monitor_verbs[], wire_verbs[], bridge_verbs[], help_verbs[], completion_verbs[];
 
 /* The verb that the arguments start with; *used is how many words its name took. NULL with a usage failure. */
 const struct verb *verb_find(int argc, char *const *argv, int *used, struct error *e);

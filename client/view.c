@@ -16,8 +16,9 @@
 
 const char *const view_namespace_headings[] = { "NAME", "STATE", "LIFETIME", "NSID", "OWNER", "AGE", NULL };
 const char *const view_link_headings[] = { "NAME", "STATE", "KIND", "END", "ADDRESSES", "PEER", "ADDRESSES", NULL };
-const char *const view_counter_headings[] = { "LINK",	  "END",     "RX-BYTES",   "RX-PACKETS", "RX-ERRORS", "RX-DROPPED",
-					      "TX-BYTES", "TX-PACKETS", "TX-ERRORS", "TX-DROPPED", NULL };
+const char *const view_counter_headings[] = { "LINK",	   "END",	 "RX-BYTES", "RX-PACKETS",
+					      "RX-ERRORS", "RX-DROPPED", "TX-BYTES", "TX-PACKETS",
+					      "TX-ERRORS", "TX-DROPPED", NULL };
 
 static const struct {
 	const char *state;
@@ -51,6 +52,18 @@ lifetime(struct json_object *object)
 	return member_bool(object, "foreign") ? "" : member_string(object, "lifetime");
 }
 
+static void
+join_pairs(FILE *f, struct json_object *o)
+{
+	struct json_object_iterator i = json_object_iter_begin(o), end = json_object_iter_end(o);
+
+	for (const char *before = ""; !json_object_iter_equal(&i, &end); json_object_iter_next(&i)) {
+		fprintf(f, "%s%s=%s", before, json_object_iter_peek_name(&i),
+			member_text(json_object_iter_peek_value(&i)));
+		before = " ";
+	}
+}
+
 char *
 view_join(struct json_object *o)
 {
@@ -62,14 +75,9 @@ view_join(struct json_object *o)
 		return NULL;
 	if (json_object_is_type(o, json_type_array))
 		for (size_t i = 0; i < json_object_array_length(o); i++)
-			fprintf(f, "%s%s", i ? " " : "", json_object_get_string(json_object_array_get_idx(o, i)));
-	if (json_object_is_type(o, json_type_object)) {
-		const char *before = "";
-		json_object_object_foreach (o, key, value) {
-			fprintf(f, "%s%s=%s", before, key, json_object_get_string(value));
-			before = " ";
-		}
-	}
+			fprintf(f, "%s%s", i ? " " : "", member_text(json_object_array_get_idx(o, i)));
+	if (json_object_is_type(o, json_type_object))
+		join_pairs(f, o);
 	if (fclose(f) == 0)
 		return text;
 	free(text);

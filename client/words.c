@@ -183,9 +183,8 @@ words_set(const struct word *w, const char *text, struct json_object *o, struct 
 	return member_put_string(o, f->name, text, e);
 }
 
-/* One word with what belongs to it. 1: done, 0: the argument is no word. */
-static int
-parse_word(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e)
+int
+words_parse_one(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e)
 {
 	const char *text = c->argv[c->at];
 	const struct word *w = words_find(table, text);
@@ -209,7 +208,7 @@ int
 words_parse(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e)
 {
 	while (c->at < c->argc) {
-		int r = parse_word(table, c, targets, e);
+		int r = words_parse_one(table, c, targets, e);
 		if (r <= 0)
 			return r;
 	}

@@ -40,12 +40,12 @@ struct word {
 	const char *aliases; /* separated by blanks; NULL: none */
 	const char *value;   /* what follows, as usage shows it; NULL: nothing */
 	const char *help;
-	const struct type *of; /* the field it sets ... */
-	const char *field;     /* ... by name */
-	const char *constant;  /* a word without value: what it sets the field to */
-	unsigned target;       /* which of the targets has the field */
-	enum noun noun;	       /* what completes its value */
-	bool repeats;	       /* may be given several times; lists and pairs always may */
+	const struct type *of;		/* the field it sets ... */
+	const char *field;		/* ... by name */
+	const char *constant;		/* a word without value: what it sets the field to */
+	unsigned target;		/* which of the targets has the field */
+	enum noun noun;			/* what completes its value */
+	bool repeats;			/* may be given several times; lists and pairs always may */
 	bool (*bare)(const char *text); /* an argument like this stands for the word and its value */
 	word_parse *parse;
 };
@@ -59,6 +59,9 @@ const struct word *words_find(const struct word *table, const char *text);
 
 /* Does the blank-separated list hold `text`? */
 bool words_listed(const char *list, const char *text);
+
+/* Reads one word with what belongs to it: 1, or 0 if the next argument is no word. */
+int words_parse_one(const struct word *table, struct cursor *c, struct json_object **targets, struct error *e);
 
 /* Reads words as long as they follow; targets[w->target] takes what they set. Ends without error at an argument that is
  * no word. */

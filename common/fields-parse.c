@@ -218,8 +218,7 @@ parse_pairs(const struct field *f, struct json_object *value, enum fields_view v
 		return r;
 	pairs->set = true;
 	struct json_object_iter member;
-	json_object_object_foreachC(value, member)
-	{
+	json_object_object_foreachC(value, member) {
 		r = parse_pair(f, member.key, member.val, view, pairs, e);
 		if (r < 0)
 			return r;
@@ -275,7 +274,7 @@ parse_object(const struct field *f, struct json_object *value, UNUSED enum field
 }
 
 static field_parser *const parsers[] = {
-	[FIELD_BOOL] = parse_bool,     [FIELD_INT] = parse_int,       [FIELD_ENUM] = parse_enum,
+	[FIELD_BOOL] = parse_bool,     [FIELD_INT] = parse_int,	      [FIELD_ENUM] = parse_enum,
 	[FIELD_FLAGS] = parse_flags,   [FIELD_STRING] = parse_string, [FIELD_STRINGS] = parse_strings,
 	[FIELD_PAIRS] = parse_pairs,   [FIELD_LIST] = parse_list,     [FIELD_STRUCT] = parse_struct,
 	[FIELD_OBJECT] = parse_object,
@@ -321,8 +320,9 @@ static int
 refuse_unknown(const struct type *t, struct json_object *o, enum fields_view view, struct error *e)
 {
 	struct json_object_iter member;
-	json_object_object_foreachC(o, member) if (!has_field(t, member.key, view)) return error_set(
-		e, ERROR_INVALID_PARAMETER, member.key, "is unknown");
+	json_object_object_foreachC(o, member)
+		if (!has_field(t, member.key, view))
+			return error_set(e, ERROR_INVALID_PARAMETER, member.key, "is unknown");
 	return 0;
 }
 

@@ -109,8 +109,8 @@ print_value(const struct field *f, const void *at, enum fields_view view)
 static bool
 is_left_out(const struct field *f, const void *at)
 {
-	bool container =
-		f->type == FIELD_FLAGS || f->type == FIELD_STRINGS || f->type == FIELD_PAIRS || f->type == FIELD_LIST;
+	bool container = f->type == FIELD_FLAGS || f->type == FIELD_STRINGS || f->type == FIELD_PAIRS ||
+			 f->type == FIELD_LIST;
 	return field_absent(f, at) && (field_nullable(f) || !container);
 }
 

@@ -46,14 +46,12 @@ hex4(const struct scan *s, const char *at)
 	if (s->end - at < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		char c = at[i];
-		int digit = is_digit(c)              ? c - '0'
-			    : (c >= 'a' && c <= 'f') ? c - 'a' + 10
-			    : (c >= 'A' && c <= 'F') ? c - 'A' + 10
-						     : -1;
-		if (digit < 0)
+		static const char digits[] = "0123456789abcdefABCDEF";
+		const char *digit = memchr(digits, at[i], sizeof(digits) - 1);
+		if (!digit)
 			return -1;
-		value = value << 4 | digit;
+		int nibble = (int)(digit - digits);
+		value = value << 4 | (nibble < 16 ? nibble : nibble - 6);
 	}
 	return value;
 }

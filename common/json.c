@@ -48,7 +48,9 @@ walk(struct json_object *o, size_t *members)
 		return true;
 	case json_type_object:
 		*members += (size_t)json_object_object_length(o);
-		json_object_object_foreachC(o, member) if (!walk(member.val, members)) return false;
+		json_object_object_foreachC(o, member)
+			if (!walk(member.val, members))
+				return false;
 		return true;
 	case json_type_null:
 	case json_type_boolean:
@@ -65,7 +67,8 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* The tree of a text whose words are known to be good. */
+/* The tree of a text whose words are known to be good and that begins with '{': if json-c has nothing against it and yet
+ * gives no object, or not of the whole text, then it had no memory. */
 static int
 parse_words(const char *text, size_t length, struct json_object **ret, struct error *e)
 {
@@ -73,25 +76,34 @@ parse_words(const char *text, size_t length, struct json_object **ret, struct er
 	if (!tokener)
 		return out_of_memory(e);
 
-	/* Blanks after the object would be trailing bytes to json-c's strict mode. */
-	while (length > 0 && is_space(text[length - 1]))
+	/* Blanks behind the object would be trailing bytes to json-c's strict mode. */
+	while (is_space(text[length - 1]))
 		length--;
 
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	struct json_object *o CLEANUP(json_put) = json_tokener_parse_ex(tokener, text, (int)length);
 	enum json_tokener_error error = json_tokener_get_error(tokener);
 	size_t end = json_tokener_get_parse_end(tokener);
-	if (error == json_tokener_continue || length == 0)
+	if (error == json_tokener_continue)
 		return refuse(e, "unfinished");
 	if (error != json_tokener_success)
 		return error_set(e, ERROR_INVALID_VALUE, NULL, "no valid JSON: %s at byte %zu",
 				 json_tokener_error_desc(error), end);
-	if (!json_object_is_type(o, json_type_object))
-		return refuse(e, "an object is wanted");
-	if (end < length)
-		return error_set(e, ERROR_INVALID_VALUE, NULL, "no valid JSON: trailing bytes at byte %zu", end);
+	if (!json_object_is_type(o, json_type_object) || end < length)
+		return out_of_memory(e);
 	*ret = TAKE_PTR(o);
 	return 0;
+}
+
+/* Does an object come first? */
+static bool
+begins_object(const char *text, size_t length)
+{
+	while (length > 0 && is_space(*text)) {
+		text++;
+		length--;
+	}
+	return length > 0 && *text == '{';
 }
 
 int
@@ -104,6 +116,8 @@ json_parse(const char *text, size_t length, struct json_object **ret, struct err
 	int r = json_scan(text, length, JSON_MAX_DEPTH, &words, e);
 	if (r < 0)
 		return r;
+	if (!begins_object(text, length))
+		return refuse(e, "an object is wanted");
 	r = parse_words(text, length, &o, e);
 	if (r < 0)
 		return r;

@@ -207,10 +207,10 @@ not_unicast(const struct prefix *p)
 
 	if (memcmp(a, zero, size) == 0)
 		return "is the unspecified address";
+	if (p->family == AF_INET6 && a[0] == 0xff)
+		return "is a multicast address";
 	if (p->family == AF_INET6)
-		return a[0] == 0xff                     ? "is a multicast address"
-		       : memcmp(a, loopback, size) == 0 ? "is the loopback"
-							: NULL;
+		return memcmp(a, loopback, size) == 0 ? "is the loopback" : NULL;
 	if (a[0] >= 224 && a[0] < 240)
 		return "is a multicast address";
 	if (a[0] == 255 && a[1] == 255 && a[2] == 255 && a[3] == 255)

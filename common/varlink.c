@@ -94,8 +94,7 @@ varlink_parse_call(const char *text, size_t length, struct varlink_call *ret, st
 		return r;
 
 	struct json_object_iter member;
-	json_object_object_foreachC(o, member)
-	{
+	json_object_object_foreachC(o, member) {
 		r = take_call_member(&c, member.key, member.val, e);
 		if (r < 0)
 			return r;
@@ -145,8 +144,7 @@ varlink_parse_reply(const char *text, size_t length, struct varlink_reply *ret, 
 		return r;
 
 	struct json_object_iter member;
-	json_object_object_foreachC(o, member)
-	{
+	json_object_object_foreachC(o, member) {
 		r = take_reply_member(&reply, member.key, member.val, e);
 		if (r < 0)
 			return r;
@@ -276,7 +274,8 @@ varlink_error_of_reply(const struct varlink_reply *reply, struct error *ret)
 {
 	enum error_code code = error_code_of(reply->error);
 	const struct error_desc *desc = error_desc(code == ERROR_NONE ? ERROR_INTERNAL : code);
-	const char *field = string_parameter(reply, desc->parameter && desc->parameter[0] ? desc->parameter : "field");
+	const char *key = desc->parameter ? desc->parameter : "field";
+	const char *field = key[0] ? string_parameter(reply, key) : "";
 	const char *text = string_parameter(reply, "message");
 	struct json_object *number;
 

@@ -37,21 +37,26 @@ open_source(struct attachment *a, struct kernel *k, struct netns *n, struct erro
 	if (a->source.pidfd < 0)
 		return netns_of_pid(k, a->source.pid, n, &a->pidfd, e);
 	int err = netns_of_pidfd(k, a->source.pidfd, n, e);
-	if (err == 0)
-		a->pidfd = TAKE_FD(a->source.pidfd);
-	return err;
+	if (err < 0)
+		return err;
+	a->source.pid = netns_pidfd_pid(a->source.pidfd);
+	a->pidfd = TAKE_FD(a->source.pidfd);
+	return 0;
 }
 
 static int
 attach(struct attachment *a, struct kernel *k, struct error *e)
 {
 	struct object *o = a->op.objects[0];
-	struct record r = { .object = o, .state = STATE_CREATING };
+	struct namespace ns = o->ns; /* as it will be */
+	struct record r = { .object = o, .ns = &ns, .state = STATE_CREATING };
 	struct netns n = NETNS_INIT;
 	int err = open_source(a, k, &n, e);
 
 	if (err < 0)
 		return err;
+	if (a->source.pid > 0)
+		ns.pid = a->source.pid;
 	a->cookie = r.cookie = n.cookie;
 	err = commit(a->op.m, &r, 1, false, e);
 	if (err == 0) {

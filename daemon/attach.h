@@ -5,7 +5,7 @@
 #include "object.h"
 
 /* Where the namespace comes from; exactly one is given: pid > 0, pidfd >= 0 or ns_fd >= 0. Borrowed. With a pidfd, `pid`
- * may say which process it is. */
+ * does not count. */
 struct attach_source {
 	pid_t pid;
 	int pidfd, ns_fd;

@@ -25,6 +25,8 @@ struct alteration {
 	uint64_t cookies[2];	    /* of the namespaces the ends are in after the change */
 	int ifindexes[2];
 	bool repair;
+	bool assign_nsid; /* let the kernel choose one */
+	int nsid;	  /* the one it chose, or -1 */
 	changed_reply *reply;
 };
 
@@ -65,13 +67,19 @@ save_sysctls(struct kernel *k, struct netns *n, const struct pairs *want, struct
 }
 
 static int
-set_nsid(struct kernel *k, struct netns *n, const struct alteration *a, struct error *e)
+set_nsid(struct kernel *k, struct netns *n, struct alteration *a, struct error *e)
 {
 	const struct namespace *old = &a->op.objects[0]->ns;
-	if (a->ns.nsid == FIELD_ABSENT_INT || (!a->repair && a->ns.nsid == old->nsid))
-		return 0;
-	int now = -1, err = netns_nsid(k, n, &now, e);
-	return err < 0 || now == (int)a->ns.nsid ? err : netns_set_nsid(k, n, (int)a->ns.nsid, e);
+	bool given = a->ns.nsid != FIELD_ABSENT_INT && (a->repair || a->ns.nsid != old->nsid);
+	int now = -1, err = 0;
+
+	if (given || a->assign_nsid)
+		err = netns_nsid(k, n, &now, e);
+	if (err == 0 && given && now != (int)a->ns.nsid)
+		return netns_set_nsid(k, n, (int)a->ns.nsid, e);
+	if (err == 0 && a->assign_nsid && now < 0)
+		err = netns_set_nsid(k, n, -1, e);
+	return err < 0 || !a->assign_nsid ? err : netns_nsid(k, n, &a->nsid, e);
 }
 
 static int
@@ -155,8 +163,8 @@ alter_end(struct kernel *k, struct sites *sites, struct alteration *a, unsigned 
 		restore_end(k, from, old, (int)old->ifindex, NULL);
 	else if (err < 0)
 		restore_end(k, from, old, a->ifindexes[i], NULL);
-	if (err < 0 && o->link.ends.n > 1)
-		error_prefix_field(e, "ends", i);
+	if (err < 0)
+		error_prefix_field(e, "change", -1);
 	return err;
 }
 
@@ -267,8 +275,8 @@ alteration_done(struct operation *op)
 			struct namespace old = o->ns;
 			o->ns = a->ns;
 			a->ns = old;
-			if (o->ns.nsid != FIELD_ABSENT_INT)
-				object_set_nsid(m, o, (int)o->ns.nsid);
+			if (o->ns.nsid != FIELD_ABSENT_INT || a->nsid >= 0)
+				object_set_nsid(m, o, a->nsid >= 0 ? a->nsid : (int)o->ns.nsid);
 		}
 		object_set_message(o, NULL);
 		announce(m, CHANGE_CHANGED, o);
@@ -292,6 +300,7 @@ alteration_new(struct manager *m, struct request *r, struct object *o, changed_r
 	fields_init(&link_type, &a->link);
 	a->op = (struct operation){ .m = m, .request = r, .n_objects = 1, .few = { o } };
 	a->op.objects = a->op.few;
+	a->nsid = -1;
 	a->reply = reply;
 	for (unsigned i = 0; o->kind == OBJECT_LINK && i < o->link.ends.n; i++) {
 		a->cookies[i] = (uint64_t)o->link.cookies[i];
@@ -301,8 +310,8 @@ alteration_new(struct manager *m, struct request *r, struct object *o, changed_r
 }
 
 int
-change_namespace(struct manager *m, struct request *r, struct object *o, struct namespace *spec, changed_reply *reply,
-		 struct error *e)
+change_namespace(struct manager *m, struct request *r, struct object *o, struct namespace *spec, bool assign_nsid,
+		 changed_reply *reply, struct error *e)
 {
 	struct alteration *a = alteration_new(m, r, o, reply);
 	if (!a) {
@@ -310,6 +319,7 @@ change_namespace(struct manager *m, struct request *r, struct object *o, struct 
 		return error_errno(e, ENOMEM, "changing namespace \"%s\"", o->ns.name);
 	}
 	a->ns = *spec;
+	a->assign_nsid = assign_nsid;
 	operation_start(&a->op, alteration_run, alteration_done);
 	return 0;
 }
@@ -365,6 +375,7 @@ change_link(struct manager *m, struct request *r, struct object *o, struct link 
 	a->link = *spec;
 	int err = claim_ends(m, request_peer(r), o, a, e);
 	if (err < 0) {
+		error_prefix_field(e, "change", -1);
 		alteration_free(m, a);
 		return err;
 	}

@@ -111,6 +111,16 @@ master_of(struct rtnl *r, const struct end *e, int *ret, struct error *err)
 	return result;
 }
 
+int
+put_end(struct rtnl *r, const struct end *e, int ifindex, struct error *err)
+{
+	int result = put_addresses(r, e, ifindex, err);
+
+	if (result == 0 && e->up)
+		link_put_up(r, ifindex, true, e->interface);
+	return result < 0 ? result : put_routes(r, e, ifindex, err);
+}
+
 /* IPv6 is switched off on a host end without v6 addresses before it comes up: its link-local routes would make every
  * later interface slower to add (fib6 keeps those of all interfaces in one list). */
 int
@@ -119,19 +129,15 @@ configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifinde
 	struct rtnl *r = NULL;
 	int master, result = site_rtnl(k, n, &r, err);
 
-	if (result == 0 && !n && !end_has_ipv6(e))
-		result = netns_switch_ipv6(k, n, e->interface, false, err);
+	if (result == 0 && !n)
+		result = netns_host_ipv6(k, e->interface, end_has_ipv6(e), err);
 	if (result == 0)
 		result = master_of(r, e, &master, err);
 	if (result < 0)
 		return result;
 	if (master)
 		link_put_master(r, ifindex, master, e->interface);
-	result = put_addresses(r, e, ifindex, err);
-	if (result == 0 && e->up)
-		link_put_up(r, ifindex, true, e->interface);
-	if (result == 0)
-		result = put_routes(r, e, ifindex, err);
+	result = put_end(r, e, ifindex, err);
 	if (result < 0) {
 		rtnl_reset(r);
 		return result;
@@ -140,15 +146,22 @@ configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifinde
 }
 
 int
-configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e)
+set_lo_up(struct kernel *k, struct netns *n, struct error *e)
 {
 	struct rtnl *r;
 	int result = netns_rtnl(k, n, &r, e);
 
-	if (result == 0 && ns->loopback) {
-		link_put_up(r, 1, true, "lo");
-		result = rtnl_send(r, e);
-	}
+	if (result < 0)
+		return result;
+	link_put_up(r, 1, true, "lo");
+	return rtnl_send(r, e);
+}
+
+int
+configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e)
+{
+	int result = 0;
+
 	for (size_t i = 0; i < ns->sysctls.n && result == 0; i++)
 		result = netns_sysctl_set(k, n, ns->sysctls.v[i].key, ns->sysctls.v[i].value, e);
 	if (result == 0 && ns->nsid != FIELD_ABSENT_INT)
@@ -402,7 +415,7 @@ restore_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex,
 	if (result == 0)
 		result = address_dump(r, ifindex, note_address, &have, err);
 	if (result == 0 && !n && end_has_ipv6(e))
-		result = netns_switch_ipv6(k, n, info.name, true, err);
+		result = netns_host_ipv6(k, info.name, true, err);
 	if (result < 0)
 		return result;
 	wanted_addresses(e, &want);

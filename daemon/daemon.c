@@ -37,8 +37,9 @@
 
 #define TICK_MS 100
 #define STOP_MS 5000
+#define EVENTS_MS 3
 
-enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, N_TIMERS };
+enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, TIMER_EVENTS, N_TIMERS };
 enum source { SOURCE_TERM, SOURCE_INT, SOURCE_HUP, SOURCE_WORKERS, SOURCE_EVENTS, SOURCE_WATCH, N_SOURCES };
 
 struct daemon {
@@ -136,7 +137,7 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 
 	manager_tick(d->manager);
 	if (workers_check(d->workers))
-		log_event(LOG_WARNING, MESSAGE_WORKER_STUCK, NULL, "every worker hangs in the kernel; started one more");
+		log_event(LOG_NOTICE, MESSAGE_WORKER_STUCK, NULL, "every worker hangs in the kernel; started one more");
 	if (d->ticks++ % 10 == 0 && !d->stopping)
 		update_status(d);
 	check_stopped(d);
@@ -167,6 +168,7 @@ on_stop(evutil_socket_t signal_number, short what UNUSED, void *arg)
 	d->stopping = true;
 	notify_stopping();
 	manager_stop(d->manager);
+	manager_settle(d->manager);
 	event_add(d->timers[TIMER_STOP], &(struct timeval){ .tv_sec = STOP_MS / 1000 });
 	check_stopped(d);
 }
@@ -188,11 +190,19 @@ on_workers(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 	check_stopped(d);
 }
 
+/* Every request of nsd's own makes a dozen kernel events. So that not each of them wakes the loop, reading pauses for
+ * EVENTS_MS after some were read, and goes on by itself as long as there are any. */
 static void
 on_events(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct daemon *d = arg;
-	manager_events(d->manager);
+
+	if (manager_events(d->manager)) {
+		event_del(d->sources[SOURCE_EVENTS]);
+		event_add(d->timers[TIMER_EVENTS], &(struct timeval){ .tv_usec = EVENTS_MS * 1000 });
+	} else {
+		event_add(d->sources[SOURCE_EVENTS], NULL);
+	}
 	manager_settle(d->manager);
 }
 
@@ -253,9 +263,7 @@ start_store(struct daemon *d, const char *boot, struct error *e)
 	int err = make_directory(d->options->state_directory, 0700, e);
 	if (err == 0)
 		err = store_open(d->options->state_directory, boot, &d->store, e);
-	if (err < 0)
-		log_event(LOG_ERR, MESSAGE_STORE_REFUSED, NULL, "the state in %s is refused", d->options->state_directory);
-	else if (!store_was_clean(d->store))
+	if (err == 0 && !store_was_clean(d->store))
 		log_event(LOG_NOTICE, MESSAGE_UNCLEAN_STOP, NULL, "the last nsd did not stop by itself; everything is compared");
 	return err;
 }
@@ -266,8 +274,8 @@ start_manager(struct daemon *d, struct error *e)
 	char boot[37];
 	int err = netns_site_open(NETNS_DIRECTORY, d->options->private_namespaces, &d->site, e);
 
-	if (err < 0 && e->code == ERROR_NOT_SUPPORTED)
-		log_event(LOG_ERR, MESSAGE_MOUNTS_HIDDEN, NULL, "the host would not see %s", NETNS_DIRECTORY);
+	if (err == 0)
+		err = kernel_check(d->site, e);
 	if (err == 0)
 		err = boot_id_read(boot, e);
 	if (err == 0)
@@ -356,6 +364,7 @@ add_events(struct daemon *d, struct error *e)
 		{ &d->timers[TIMER_TICK], -1, EV_PERSIST, on_tick, TICK_MS * 1000 },
 		{ &d->timers[TIMER_WATCHDOG], -1, EV_PERSIST, on_watchdog, watchdog > 0 ? watchdog : -1 },
 		{ &d->timers[TIMER_STOP], -1, 0, on_stop_timeout, -1 },
+		{ &d->timers[TIMER_EVENTS], -1, 0, on_events, -1 },
 		{ &d->sources[SOURCE_TERM], SIGTERM, EV_SIGNAL | EV_PERSIST, on_stop, 0 },
 		{ &d->sources[SOURCE_INT], SIGINT, EV_SIGNAL | EV_PERSIST, on_stop, 0 },
 		{ &d->sources[SOURCE_HUP], SIGHUP, EV_SIGNAL | EV_PERSIST, on_reload, 0 },

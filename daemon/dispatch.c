@@ -416,6 +416,16 @@ decode(struct request *r, struct json_object *parameters, struct error *e)
 	return err;
 }
 
+/* Replies carry errors of their own interface or of org.varlink.service only (UAPI.20). */
+static bool
+declares(const struct interface *i, enum error_code code)
+{
+	for (const enum error_code *c = i->errors; c && *c != ERROR_NONE; c++)
+		if (*c == code)
+			return true;
+	return false;
+}
+
 static void
 run(const struct dispatcher *d, struct request *r, const struct varlink_call *c)
 {
@@ -432,6 +442,8 @@ run(const struct dispatcher *d, struct request *r, const struct varlink_call *c)
 	if (err < 0 && !r->ended) {
 		if (e.code == ERROR_NONE)
 			error_errno(&e, -err, "%s", c->method);
+		if (e.code == ERROR_INVALID_VALUE && !declares(b.interface, e.code))
+			e.code = ERROR_INVALID_PARAMETER;
 		request_error(r, &e);
 	}
 }

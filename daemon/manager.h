@@ -40,9 +40,10 @@ void manager_start(struct manager *m);
 /* No new work from here on; what is under way goes on to its end. */
 void manager_stop(struct manager *m);
 
-/* To be called when the descriptor is readable: kernel events, and the watch on the directory of namespaces. */
+/* To be called when the descriptor is readable: kernel events (returns whether there were any), and the watch on the
+ * directory of namespaces. */
 int manager_events_fd(const struct manager *m);
-void manager_events(struct manager *m);
+bool manager_events(struct manager *m);
 int manager_watch_fd(const struct manager *m);
 void manager_watch(struct manager *m);
 

@@ -310,7 +310,7 @@ change(void *context, struct request *r, void *in, struct error *e)
 		return err;
 	if (c->loopback != FIELD_ABSENT_BOOL)
 		spec.loopback = c->loopback;
-	if (c->nsid != FIELD_ABSENT_INT)
+	if (c->nsid >= 0)
 		spec.nsid = c->nsid;
 	if (c->owner != FIELD_ABSENT_INT)
 		spec.owner = c->owner;
@@ -321,7 +321,7 @@ change(void *context, struct request *r, void *in, struct error *e)
 		namespace_done(&spec);
 		return err;
 	}
-	return change_namespace(context, r, o, &spec, reply_namespace, e);
+	return change_namespace(context, r, o, &spec, c->nsid == -1, reply_namespace, e);
 }
 
 static int

@@ -461,7 +461,7 @@ wanted_link(const struct listing *l, const struct object *o)
 static void
 show_running(const struct manager *m, const struct object *o)
 {
-	for (unsigned i = 0; i < o->link.ends.n; i++) {
+	for (unsigned i = 0; i < o->link.ends.n && !o->busy; i++) {
 		int ifindex = (int)link_end(o, i)->ifindex;
 		const struct host_link *h = link_end(o, i)->namespace ? NULL : index_find(&m->host_links, &ifindex);
 		if (!h)
@@ -596,6 +596,12 @@ fill_links(struct request *r UNUSED, void *arg)
 static int
 list_links(void *context, struct request *r, void *in, struct error *e)
 {
+	const struct list_in *asked = in;
+	const struct object *ns = asked->namespace ? find_namespace(context, asked->namespace) : NULL;
+
+	if (asked->namespace && (!ns || !peer_sees(request_peer(r), ns)))
+		return error_set(e, ERROR_NOT_FOUND, "namespace", "no namespace \"%s\"; \"nsc list\" shows what there is",
+				 asked->namespace);
 	return list_start(context, r, in, fill_links, e);
 }
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "methods.h"
 #include "object.h"
 
 #define QUEUE_MAX 16384
@@ -98,8 +99,7 @@ news_new(enum change change, const struct object *o)
 		free(news);
 		return NULL;
 	}
-	if (o->kind == OBJECT_NAMESPACE && o->nsid >= 0)
-		copy->ns.nsid = o->nsid;
+	copy->nsid = o->nsid;
 	*news = (struct news){ .references = 1, .change = change, .copy = copy };
 	return news;
 }
@@ -108,10 +108,14 @@ static void
 tell(struct subscriber *s, enum change change, struct object *o)
 {
 	struct monitor_reply reply = { .sequence = s->sequence, .event = change };
+	struct namespace ns;
 
-	if (o)
-		*(o->kind == OBJECT_NAMESPACE ? (void **)&reply.ns : (void **)&reply.link) =
-			o->kind == OBJECT_NAMESPACE ? (void *)&o->ns : (void *)&o->link;
+	if (o && o->kind == OBJECT_NAMESPACE) {
+		ns = shown(o); /* a worker may be reading the object itself */
+		reply.ns = &ns;
+	} else if (o) {
+		reply.link = &o->link;
+	}
 	request_continue(s->request, &monitor_reply_type, &reply);
 }
 
@@ -128,14 +132,8 @@ tell_objects(struct subscriber *s, const struct index *x)
 			return false;
 		struct object *o = x->v[i];
 		snprintf(s->cursor, sizeof(s->cursor), "%s", object_name(o));
-		if (!peer_sees(&s->peer, o))
-			continue;
-		int64_t asked = o->ns.nsid;
-		if (o->kind == OBJECT_NAMESPACE && o->nsid >= 0)
-			o->ns.nsid = o->nsid;
-		tell(s, CHANGE_PRESENT, o);
-		if (o->kind == OBJECT_NAMESPACE)
-			o->ns.nsid = asked;
+		if (peer_sees(&s->peer, o))
+			tell(s, CHANGE_PRESENT, o);
 	}
 	return true;
 }

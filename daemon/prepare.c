@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#define DEFAULT_MTU 1500 /* ETH_DATA_LEN, the kernel's own for both kinds */
+
 /* ---- canonical texts, so that equal things compare equal ---- */
 
 static int
@@ -113,7 +115,7 @@ out_of_memory(struct error *e)
 	return error_errno(e, ENOMEM, "preparing an object");
 }
 
-static int
+static int PRINTF(2, 3)
 set_text(char **text, const char *fmt, ...)
 {
 	va_list ap;
@@ -165,6 +167,8 @@ complete_end(const struct manager *m, struct link *l, unsigned i)
 
 	if (end->up == FIELD_ABSENT_BOOL)
 		end->up = 1;
+	if (end->mtu == FIELD_ABSENT_INT)
+		end->mtu = DEFAULT_MTU;
 	if (!end->interface)
 		err = end->namespace ? next_interface_name(m, l, i, &end->interface) :
 				       own_interface_name(&end->interface, l->generation, i);
@@ -488,7 +492,10 @@ check_existing(struct manager *m, const struct peer *peer, const struct namespac
 	if (o->ns.state == STATE_LOST)
 		return error_set(e, ERROR_LOST, "name", "namespace \"%s\" is lost: %s; nsc repair %s", want->name,
 				 o->ns.message ? o->ns.message : "it vanished from the kernel", want->name);
-	if (!fields_match(&namespace_type, want, &o->ns, path, sizeof(path)))
+	struct namespace have = o->ns;
+	if (o->nsid >= 0)
+		have.nsid = o->nsid;
+	if (!fields_match(&namespace_type, want, &have, path, sizeof(path)))
 		return error_set(e, ERROR_SPEC_DIFFERS, path, "namespace \"%s\" exists with another %s", want->name, path);
 	*ret = o;
 	return 0;

@@ -9,6 +9,7 @@
  *   draining, this boot     the removal goes on
  *   ready, this boot        there with the recorded cookie or ifindex: ready; otherwise lost
  *   lost, this boot         stays lost
+ *   marked `unconfirmed`    without its name: made again, with its links; nobody can tell whether it was answered
  *   any, another boot       the kernel's part is gone. Persistent and ready or lost: made again. Others: forgotten
  *   marked `changing`       brought to its record
  *
@@ -142,20 +143,32 @@ link_is_there(const struct manager *m, const struct object *o)
 }
 
 static void
-lose(struct object *o, const char *why)
-{
-	const char *const fields[] = { NULL };
-	object_set_state(o, STATE_LOST);
-	object_set_message(o, "%s", why);
-	log_event(LOG_WARNING, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, fields,
-		  "%s \"%s\" is lost: %s", object_word(o), object_name(o), why);
-}
-
-static void
 drain(struct manager *m, struct object *o)
 {
 	object_set_state(o, STATE_DRAINING);
 	drain_start(m, o);
+}
+
+static void
+lose(struct manager *m, struct object *o, const char *why)
+{
+	object_set_state(o, STATE_LOST);
+	object_set_message(o, "%s", why);
+	log_object(LOG_WARNING, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, o, "is lost", why);
+	o->remake = m->policy.remake_lost;
+}
+
+/* After a reboot nothing of nsd's is in the kernel. */
+static void
+judge_after_reboot(struct manager *m, struct object *o)
+{
+	if (!object_is_persistent(o) || (object_state(o) != STATE_READY && object_state(o) != STATE_LOST)) {
+		drain(m, o);
+		return;
+	}
+	object_set_state(o, STATE_LOST);
+	object_set_message(o, "not made again yet after the reboot");
+	o->remake = true;
 }
 
 static void
@@ -164,35 +177,46 @@ judge_namespace(struct manager *m, const struct inventory *v, struct object *o)
 	bool there = namespace_is_there(v, o);
 
 	if (!of_this_boot(m, o)) {
-		bool again = object_is_persistent(o) && (o->ns.state == STATE_READY || o->ns.state == STATE_LOST);
-		if (again)
-			lose(o, "not made again yet after the reboot");
-		else
-			drain(m, o);
-		o->remake = again;
+		judge_after_reboot(m, o);
 	} else if (o->ns.state == STATE_CREATING || o->ns.state == STATE_DRAINING) {
 		drain(m, o);
+	} else if (!there && o->ns.state == STATE_READY && o->ns.unconfirmed == 1) {
+		object_set_state(o, STATE_LOST);
+		object_set_message(o, "nsd was ended while making it");
+		o->remake = true;
 	} else if (!there && o->ns.state == STATE_READY) {
-		lose(o, "its name was taken away, or given to something else, while nsd was not running");
-		o->remake = m->policy.remake_lost;
+		lose(m, o, "its name was taken away, or given to something else, while nsd was not running");
 	}
+	if (o->ns.state == STATE_READY && o->ns.unconfirmed == 1)
+		confirm_later(m, o);
+}
+
+/* A link goes the way of the namespaces it is in. */
+static bool
+is_remade(const struct manager *m, const struct object *link)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < link->link.ends.n; i++) {
+		const char *name = link_end(link, i)->namespace;
+		const struct object *ns = name ? find_namespace(m, name) : NULL;
+		any |= ns && ns->remake;
+	}
+	return any;
 }
 
 static void
 judge_link(struct manager *m, struct object *o)
 {
 	if (!of_this_boot(m, o)) {
-		bool again = object_is_persistent(o) && (o->link.state == STATE_READY || o->link.state == STATE_LOST);
-		if (again)
-			lose(o, "not made again yet after the reboot");
-		else
-			drain(m, o);
-		o->remake = again;
+		judge_after_reboot(m, o);
 	} else if (o->link.state == STATE_CREATING || o->link.state == STATE_DRAINING) {
 		drain(m, o);
+	} else if (o->link.state == STATE_READY && is_remade(m, o)) {
+		object_set_state(o, STATE_LOST);
+		o->remake = true;
 	} else if (o->link.state == STATE_READY && !link_is_there(m, o)) {
-		lose(o, "its interfaces were removed, or a namespace of it is lost");
-		o->remake = m->policy.remake_lost;
+		lose(m, o, "its interfaces were removed, or a namespace of it is lost");
 	}
 }
 
@@ -240,6 +264,8 @@ finish_changes(struct manager *m, const struct index *x)
 			repair_object(m, NULL, o, NULL, NULL);
 		if (o->kind == OBJECT_NAMESPACE && o->ns.attached == 1 && o->ns.state == STATE_READY)
 			attached_resume(m, o);
+		if (o->kind == OBJECT_NAMESPACE && o->nsid < 0)
+			suspect(m, o); /* a look at it tells */
 	}
 }
 

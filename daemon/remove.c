@@ -230,7 +230,8 @@ goes_along(const struct manager *m, const struct object *link)
 	for (unsigned i = 0; i < link->link.ends.n; i++) {
 		const char *name = link_end(link, i)->namespace;
 		const struct object *ns = name ? find_namespace(m, name) : NULL;
-		if (ns && ns->ns.state == STATE_DRAINING && ns->ns.attached != 1 && ns->ns.cookie == link->link.cookies[i])
+		if (ns && ns->ns.state == STATE_DRAINING && ns->ns.attached != 1 && ns->ns.cookie != FIELD_ABSENT_INT &&
+		    ns->ns.cookie == link->link.cookies[i])
 			return true;
 	}
 	return false;

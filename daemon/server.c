@@ -220,20 +220,36 @@ sink_finished(void *connection)
 
 static const struct reply_sink sink = { .send = sink_send, .room = sink_room, .finished = sink_finished };
 
-/* Reading on while no call is under way, the watch for a closing peer otherwise. */
+static bool
+is_busy(const struct connection *c)
+{
+	return c->request || evbuffer_get_length(c->out) >= OUTPUT_HIGH;
+}
+
+/* Reading on when no call is under way. One that waits for its reply keeps reading armed: it hardly ever sends anything,
+ * and when it does, pause_reading() is soon enough. */
 static void
 arm(struct connection *c)
 {
-	bool busy = c->request || evbuffer_get_length(c->out) >= OUTPUT_HIGH;
-
-	if (busy || c->eof)
+	if (c->eof)
 		event_del(c->readable);
-	else
+	else if (!is_busy(c))
 		event_add(c->readable, NULL);
-	if (busy && !c->half_closed)
-		event_add(c->closed, NULL);
-	else
+	if (!is_busy(c))
 		event_del(c->closed);
+}
+
+/* Something came, or the peer closed, while a call is under way: reading stops, the watch for a closing peer begins. */
+static void
+pause_reading(struct connection *c)
+{
+	if (hung_up(c->fd)) {
+		connection_free(c);
+		return;
+	}
+	event_del(c->readable);
+	if (!c->half_closed)
+		event_add(c->closed, NULL);
 }
 
 /* One message: true to go on with the next. */
@@ -325,6 +341,10 @@ on_readable(evutil_socket_t fd UNUSED, short what, void *arg)
 {
 	struct connection *c = arg;
 
+	if ((what & EV_READ) && is_busy(c)) {
+		pause_reading(c);
+		return;
+	}
 	if (what & EV_READ) {
 		ssize_t n = receive(c);
 		if (n == -EAGAIN || n == -EINTR)

@@ -241,6 +241,7 @@ store_db_close(struct store_db *d, bool tidy)
 	free(d);
 }
 
+#define FNV_PRIME UINT64_C(0x100000001b3)
 #define FNV_BASIS UINT64_C(0xcbf29ce484222325)
 
 /* FNV-1a; the strings are told apart by their terminators. */
@@ -250,7 +251,16 @@ hash_bytes(uint64_t hash, const void *bytes, size_t n)
 	const uint8_t *p = bytes;
 
 	while (n--)
-		hash = (hash ^ *p++) * UINT64_C(0x100000001b3);
+		hash = (hash ^ *p++) * FNV_PRIME;
+	return hash;
+}
+
+/* The same on every machine. */
+static uint64_t
+hash_number(uint64_t hash, int64_t number)
+{
+	for (unsigned i = 0; i < 8; i++)
+		hash = (hash ^ ((uint64_t)number >> (8 * i) & 0xff)) * FNV_PRIME;
 	return hash;
 }
 
@@ -260,7 +270,7 @@ hash_record(const char *kind, const char *name, int64_t generation, const char *
 	uint64_t hash = hash_bytes(FNV_BASIS, kind, strlen(kind) + 1);
 
 	hash = hash_bytes(hash, name, strlen(name) + 1);
-	hash = hash_bytes(hash, &generation, sizeof(generation));
+	hash = hash_number(hash, generation);
 	return hash_bytes(hash, record, strlen(record) + 1);
 }
 
@@ -334,10 +344,10 @@ hash_state(const struct store_state *state)
 {
 	uint64_t hash = hash_bytes(FNV_BASIS, state->boot, strlen(state->boot) + 1);
 
-	hash = hash_bytes(hash, &state->generation, sizeof(state->generation));
-	hash = hash_bytes(hash, &state->durable, sizeof(state->durable));
-	hash = hash_bytes(hash, &state->digest, sizeof(state->digest));
-	return hash_bytes(hash, &state->clean, sizeof(state->clean));
+	hash = hash_number(hash, state->generation);
+	hash = hash_number(hash, state->durable);
+	hash = hash_number(hash, (int64_t)state->digest);
+	return hash_number(hash, state->clean);
 }
 
 static int

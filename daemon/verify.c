@@ -19,7 +19,8 @@
 
 struct verification {
 	struct operation op;
-	bool gone;
+	bool gone, learn_nsid;
+	int nsid;
 	char text[384];
 	void (*done)(struct operation *op);
 };
@@ -30,6 +31,7 @@ static int
 verify_namespace(struct kernel *k, const struct manager *m, struct verification *v)
 {
 	const struct namespace *ns = &v->op.objects[0]->ns;
+	struct netns n = NETNS_INIT;
 	enum netns_file file;
 	uint64_t cookie = 0;
 	int err = netns_probe(k, ns->name, &file, &cookie, &v->op.error);
@@ -41,6 +43,9 @@ verify_namespace(struct kernel *k, const struct manager *m, struct verification 
 		snprintf(v->text, sizeof(v->text), "its name %s/%s was taken away", netns_site_path(m->site), ns->name);
 	else if (v->gone)
 		snprintf(v->text, sizeof(v->text), "%s/%s is something else now", netns_site_path(m->site), ns->name);
+	else if (v->learn_nsid && netns_open(k, ns->name, &n, NULL) == 0)
+		netns_nsid(k, &n, &v->nsid, NULL);
+	netns_close(&n);
 	return 0;
 }
 
@@ -91,13 +96,15 @@ verify_run(struct job *j, void *thread)
 
 /* ---- on the main thread ---- */
 
-static void
-log_drift(const struct object *o, const char *id, const char *what, const char *text)
+void
+log_object(int level, const char *id, const struct object *o, const char *what, const char *text)
 {
-	char name[NAME_MAX_LENGTH + 32];
+	char name[NAME_MAX_LENGTH + 32], reason[512];
+
 	snprintf(name, sizeof(name), "NSD_%s=%s", o->kind == OBJECT_NAMESPACE ? "NAMESPACE" : "LINK", object_name(o));
-	const char *const fields[] = { name, NULL };
-	log_event(LOG_WARNING, id, fields, "%s \"%s\" %s: %s", object_word(o), object_name(o), what, text);
+	snprintf(reason, sizeof(reason), "NSD_REASON=%s", text);
+	const char *const fields[] = { name, reason, NULL };
+	log_event(level, id, fields, "%s \"%s\" %s: %s", object_word(o), object_name(o), what, text);
 }
 
 static const char *
@@ -119,7 +126,8 @@ note_verified(struct manager *m, struct object *o, const struct verification *v)
 	if (v->gone) {
 		object_set_state(o, STATE_LOST);
 		object_set_message(o, "%s", v->text);
-		log_drift(o, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, "is lost", v->text);
+		log_object(LOG_WARNING, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, o, "is lost",
+			   v->text);
 		announce(m, CHANGE_DRIFT, o);
 		if (o->kind == OBJECT_NAMESPACE)
 			each_link_in(m, o->ns.name, suspect_its_link, m);
@@ -128,9 +136,11 @@ note_verified(struct manager *m, struct object *o, const struct verification *v)
 	} else if (strcmp(message_of(o), v->text) != 0) {
 		object_set_message(o, *v->text ? "%s" : NULL, v->text);
 		if (*v->text)
-			log_drift(o, MESSAGE_DRIFT, "was changed by somebody else", v->text);
+			log_object(LOG_WARNING, MESSAGE_DRIFT, o, "was changed by somebody else", v->text);
 		announce(m, *v->text ? CHANGE_DRIFT : CHANGE_CHANGED, o);
 	}
+	if (v->nsid >= 0 && o->nsid < 0 && !find_nsid(m, v->nsid))
+		object_set_nsid(m, o, v->nsid);
 }
 
 static void
@@ -158,6 +168,8 @@ verify_object(struct manager *m, struct object *o, void (*done)(struct operation
 	v->op = (struct operation){ .m = m, .n_objects = 1 };
 	v->op.few[0] = o;
 	v->op.objects = v->op.few;
+	v->nsid = -1;
+	v->learn_nsid = o->kind == OBJECT_NAMESPACE && o->nsid < 0;
 	v->done = done;
 	operation_start(&v->op, verify_run, verify_done);
 	return 0;

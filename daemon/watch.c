@@ -25,7 +25,7 @@
 #include "message-ids.h"
 #include "object.h"
 
-#define EVENT_BUDGET 64
+#define EVENT_BUDGET 256 /* about 1 ms */
 #define AUDIT_MS 60000
 #define AUDIT_STEP 6 /* ticks of 100 ms */
 #define STEPS_PER_AUDIT (AUDIT_MS / 100 / AUDIT_STEP)
@@ -234,14 +234,19 @@ on_event(const struct kernel_event *ev, void *arg)
 	}
 }
 
-void
+bool
 manager_events(struct manager *m)
 {
 	struct error e = { 0 };
-	if (events_read(m->events, EVENT_BUDGET, on_event, m, &e) < 0) {
+	if (m->taking_inventory)
+		return true;
+	int n = events_read(m->events, EVENT_BUDGET, on_event, m, &e);
+	m->behind = n == EVENT_BUDGET;
+	if (n < 0) {
 		log_warning("reading kernel events: %s", e.text);
 		m->resync = true;
 	}
+	return n > 0;
 }
 
 /* ---- /run/netns ---- */
@@ -423,6 +428,7 @@ inventory_start(struct manager *m, void (*done)(struct operation *op))
 	if (!v)
 		return -ENOMEM;
 	v->op.m = m;
+	m->taking_inventory = true;
 	operation_start(&v->op, inventory_run, done);
 	return 0;
 }
@@ -430,6 +436,7 @@ inventory_start(struct manager *m, void (*done)(struct operation *op))
 void
 inventory_free(struct inventory *v)
 {
+	v->op.m->taking_inventory = false;
 	free(v->names);
 	free(v->links);
 	free(v);
@@ -510,12 +517,23 @@ audit(struct manager *m, const struct index *x, size_t *next)
 	}
 }
 
+/* With RemakeLost=: what could not be made again when it was lost, because something it needs was lost too. */
+static void
+remake_lost(struct manager *m, const struct index *x)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		struct object *o = x->v[i];
+		if (object_state(o) == STATE_LOST && !o->busy)
+			repair_object(m, NULL, o, NULL, NULL);
+	}
+}
+
 void
 watch_tick(struct manager *m)
 {
 	int64_t now = monotonic_ms();
 
-	if (m->resync && !m->resyncing && m->reconciled && now - m->last_resync > 500) {
+	if (m->resync && !m->resyncing && !m->behind && m->reconciled && now - m->last_resync > 500) {
 		m->last_resync = now;
 		m->resync = false;
 		m->resyncing = inventory_start(m, resync_done) == 0;
@@ -528,6 +546,10 @@ watch_tick(struct manager *m)
 	strings_done(&names);
 	if (!m->reconciled)
 		return;
+	if (m->policy.remake_lost && m->ticks % 10 == 0) {
+		remake_lost(m, &m->namespaces);
+		remake_lost(m, &m->links);
+	}
 	if (++m->ticks % AUDIT_STEP == 0) {
 		audit(m, &m->namespaces, &m->audit_namespace);
 		audit(m, &m->links, &m->audit_link);

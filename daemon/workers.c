@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A pool of threads with one queue in and one queue out. */
+/* A pool of threads with one queue in and one queue out. A semaphore counts the jobs: waking a worker through it never
+ * makes the waker wait, as signalling a condition may. */
 #include "config.h"
 
 #include "workers.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
-#define STALL_NS (250 * 1000000LL)
+#define STALL_NS (500 * 1000000LL)
 
 struct queue {
 	struct job *first, **last;
@@ -20,14 +22,15 @@ struct queue {
 struct workers {
 	const struct workers_ops *ops;
 	pthread_mutex_t lock;
-	pthread_cond_t work, started;
+	pthread_cond_t started;
+	sem_t work; /* jobs in `in`, and one for each thread when the pool stops */
 	struct queue in, out;
 	pthread_t threads[WORKERS_MAX];
-	unsigned count, ready, idle, failed;
+	unsigned count, ready, failed;
+	atomic_uint idle;
 	struct error error; /* of the first thread that failed to start */
 	int64_t last_taken; /* when a worker last took a job */
 	atomic_uint pending;
-	bool stop;
 	int event_fd;
 };
 
@@ -66,26 +69,30 @@ queue_take(struct queue *q)
 	return j;
 }
 
-/* With the lock held: the next job, or NULL when the pool stops. */
+/* The next job, or NULL when the pool stops and nothing is left. */
 static struct job *
 wait_for_job(struct workers *w)
 {
-	struct job *j;
-	while (!(j = queue_take(&w->in)) && !w->stop) {
-		w->idle++;
-		pthread_cond_wait(&w->work, &w->lock);
-		w->idle--;
-	}
+	atomic_fetch_add(&w->idle, 1);
+	while (sem_wait(&w->work) < 0)
+		;
+	atomic_fetch_sub(&w->idle, 1);
+	pthread_mutex_lock(&w->lock);
+	struct job *j = queue_take(&w->in);
 	if (j)
 		w->last_taken = now_ns();
+	pthread_mutex_unlock(&w->lock);
 	return j;
 }
 
+/* The one who collects is woken without the lock held: it would only wait for it. */
 static void
 give_back(struct workers *w, struct job *j)
 {
+	pthread_mutex_lock(&w->lock);
 	bool first = !w->out.first;
 	queue_put(&w->out, j);
+	pthread_mutex_unlock(&w->lock);
 	if (first)
 		eventfd_write(w->event_fd, 1);
 }
@@ -103,18 +110,14 @@ worker_main(void *arg)
 	if (r < 0 && w->failed++ == 0)
 		w->error = e;
 	pthread_cond_signal(&w->started);
-	if (r < 0) {
-		pthread_mutex_unlock(&w->lock);
+	pthread_mutex_unlock(&w->lock);
+	if (r < 0)
 		return NULL;
-	}
 	struct job *j;
 	while ((j = wait_for_job(w))) {
-		pthread_mutex_unlock(&w->lock);
 		j->run(j, thread);
-		pthread_mutex_lock(&w->lock);
 		give_back(w, j);
 	}
-	pthread_mutex_unlock(&w->lock);
 	w->ops->thread_stop(thread);
 	return NULL;
 }
@@ -143,7 +146,7 @@ workers_new(unsigned count, const struct workers_ops *ops, struct workers **ret,
 	queue_init(&w->in);
 	queue_init(&w->out);
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->work, NULL);
+	sem_init(&w->work, 0, 0);
 	pthread_cond_init(&w->started, NULL);
 	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -173,10 +176,8 @@ workers_free(struct workers *w)
 {
 	if (!w)
 		return;
-	pthread_mutex_lock(&w->lock);
-	w->stop = true;
-	pthread_cond_broadcast(&w->work);
-	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->count; i++)
+		sem_post(&w->work);
 	for (unsigned i = 0; i < w->count; i++)
 		pthread_join(w->threads[i], NULL);
 	if (w->event_fd >= 0) {
@@ -184,7 +185,7 @@ workers_free(struct workers *w)
 		close(w->event_fd);
 	}
 	pthread_cond_destroy(&w->started);
-	pthread_cond_destroy(&w->work);
+	sem_destroy(&w->work);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
@@ -196,10 +197,8 @@ workers_submit(struct workers *w, struct job *j)
 	atomic_fetch_add(&w->pending, 1);
 	pthread_mutex_lock(&w->lock);
 	queue_put(&w->in, j);
-	bool wake = w->idle > 0;
 	pthread_mutex_unlock(&w->lock);
-	if (wake)
-		pthread_cond_signal(&w->work);
+	sem_post(&w->work);
 }
 
 int
@@ -232,7 +231,7 @@ workers_check(struct workers *w)
 {
 	pthread_mutex_lock(&w->lock);
 	int64_t now = now_ns();
-	bool stuck = w->in.first && w->idle == 0 && now - w->in.first->submitted > STALL_NS &&
+	bool stuck = w->in.first && atomic_load(&w->idle) == 0 && now - w->in.first->submitted > STALL_NS &&
 		     now - w->last_taken > STALL_NS && w->count < WORKERS_MAX;
 	pthread_mutex_unlock(&w->lock);
 	return stuck && start_thread(w, NULL) == 0;

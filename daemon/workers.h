@@ -41,7 +41,7 @@ void workers_submit(struct workers *w, struct job *j);
 int workers_fd(const struct workers *w);
 void workers_collect(struct workers *w);
 
-/* Call about every 100 ms: when every thread has been at one job for longer than 250 ms while others wait, one more
+/* Call about every 100 ms: when every thread has been at one job for longer than 500 ms while others wait, one more
  * thread is started (up to WORKERS_MAX), so that a kernel call that hangs delays its own request only. Returns true when
  * it started one. */
 bool workers_check(struct workers *w);

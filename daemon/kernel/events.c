@@ -29,13 +29,10 @@ struct events {
 static int
 set_options(int fd, struct error *e)
 {
-	const int on = 1, size = RECEIVE_BUFFER;
+	const int size = RECEIVE_BUFFER;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
 		return error_errno(e, errno, "cannot enlarge the buffer for the kernel's events");
-	if (setsockopt(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, sizeof(on)) < 0)
-		return error_errno(e, errno,
-				   "cannot listen to the events of other namespaces (CAP_NET_BROADCAST is needed)");
 	return 0;
 }
 

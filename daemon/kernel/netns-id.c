@@ -48,7 +48,7 @@ explain_taken(struct kernel *k, const struct netns *n, int wanted, struct error 
 	if (err < 0)
 		return err;
 	if (nsid == NETNSA_NSID_NOT_ASSIGNED)
-		return error_set(e, ERROR_NAME_TAKEN, NULL, "another namespace has the nsid %d", wanted);
+		return error_set(e, ERROR_NAME_TAKEN, "nsid", "another namespace has the nsid %d", wanted);
 	if (wanted == NETNSA_NSID_NOT_ASSIGNED || nsid == wanted)
 		return 0;
 	return error_set(e, ERROR_ALREADY_EXISTS, NULL, "the namespace has the nsid %d, and that cannot be changed",

@@ -196,7 +196,7 @@ netns_pin(struct kernel *k, const char *name, int fd, struct error *e)
 
 	CLEANUP(close_fd) int file = openat(k->site->fd, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (file < 0 && errno == EEXIST)
-		return error_set(e, ERROR_NAME_TAKEN, NULL, "%s/%s exists already", k->site->path, name);
+		return error_set(e, ERROR_NAME_TAKEN, "name", "%s/%s exists already", k->site->path, name);
 	if (file < 0)
 		return error_errno(e, errno, "cannot make %s/%s", k->site->path, name);
 

@@ -245,3 +245,19 @@ netns_processes(struct kernel *k, const struct netns *n, int (*fn)(pid_t pid, co
 	}
 	return denied;
 }
+
+pid_t
+netns_pidfd_pid(int pidfd)
+{
+	char path[64], line[128];
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return pid > 0 ? pid : 0;
+}

@@ -40,12 +40,22 @@ const char *netns_site_path(const struct netns_site *s);
 /* For the calling thread, whose current network namespace becomes "the host" of `k`. */
 int kernel_open(struct netns_site *s, struct kernel **ret, struct error *e);
 void kernel_close(struct kernel *k);
+
+/* Makes a namespace and a mount of it, and forgets both: whether nsd may work here at all. The error names what is
+ * lacking and which settings of a unit may be the cause. */
+int kernel_check(struct netns_site *s, struct error *e);
+
 struct rtnl *kernel_rtnl(struct kernel *k);	/* the host's socket */
 uint64_t kernel_cookie(const struct kernel *k); /* of the host's network namespace */
 int kernel_netns_fd(const struct kernel *k);	/* of the host's network namespace, to move an interface there */
 
-/* Makes a namespace that nothing but `ret` holds. */
+/* Makes a namespace that nothing but `ret` holds, or takes a spare one. */
 int netns_make(struct kernel *k, struct netns *ret, struct error *e);
+
+/* Makes one in advance for the next netns_make() of any thread, see spares.h; the second closes those that have grown old
+ * and returns how many are left. */
+int netns_make_spare(struct kernel *k, struct error *e);
+unsigned netns_drop_spares(struct netns_site *s);
 
 /* Binds the namespace to NAME in the directory: placeholder O_EXCL mode 0, then the bind mount. ERROR_NAME_TAKEN if
  * anything of that name is there. On failure nothing stays behind. */
@@ -74,6 +84,9 @@ int netns_of_pidfd(struct kernel *k, int pidfd, struct netns *ret, struct error 
 int netns_of_pid(struct kernel *k, pid_t pid, struct netns *ret, int *pidfd, struct error *e);
 int netns_of_fd(struct kernel *k, int fd, struct netns *ret, struct error *e);
 
+/* The process of a pidfd, as the caller's pid namespace has it; 0 when it has ended or is not seen there. */
+pid_t netns_pidfd_pid(int pidfd);
+
 /* The socket inside, opened at first use. */
 int netns_rtnl(struct kernel *k, struct netns *n, struct rtnl **ret, struct error *e);
 void netns_close(struct netns *n); /* fd and socket; fine on a closed one */
@@ -88,8 +101,9 @@ int netns_set_nsid(struct kernel *k, const struct netns *n, int nsid, struct err
 int netns_sysctl_set(struct kernel *k, const struct netns *n, const char *key, const char *value, struct error *e);
 int netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char **ret, struct error *e);
 
-/* Switches IPv6 on or off on an interface of the host (NULL `n`) or of a namespace; a kernel without IPv6 is a success. */
-int netns_switch_ipv6(struct kernel *k, const struct netns *n, const char *interface, bool on, struct error *e);
+/* Switches IPv6 off on an interface of the host, or on without taking router advertisements and redirects: what a namespace
+ * sends must not change the host's routes (CVE-2020-10749). A kernel without IPv6 is a success. */
+int netns_host_ipv6(struct kernel *k, const char *interface, bool on, struct error *e);
 
 /* Processes with a thread in the namespace (NULL `n`: the host's), by walking /proc; `fn` gets each once, a negative
  * return ends the walk and is returned. In `command`, bytes outside printable ASCII are shown as '?'. Returns how many

@@ -61,8 +61,9 @@ route_put(struct rtnl *r, int ifindex, const struct route *route, bool add, cons
 	if (err < 0)
 		return err;
 
-	char what[80];
-	snprintf(what, sizeof(what), "route %s on %s", route->destination, name);
+	char what[160];
+	snprintf(what, sizeof(what), "route %s%s%s on %s", route->destination, route->gateway ? " via " : "",
+		 route->gateway ? route->gateway : "", name);
 	void *extra;
 	struct nlmsghdr *m = rtnl_message(r, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0,
 					  sizeof(struct rtmsg), &extra, what);

@@ -112,16 +112,30 @@ netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char 
 	return 0;
 }
 
-int
-netns_switch_ipv6(struct kernel *k, const struct netns *n, const char *interface, bool on, struct error *e)
+/* One key of an interface of the host; a kernel without IPv6 is fine. */
+static int
+write_ipv6_key(struct kernel *k, const char *interface, const char *name, const char *value)
 {
 	char path[KEY_SIZE];
-	snprintf(path, sizeof(path), "ipv6/conf/%s/disable_ipv6", interface);
+	snprintf(path, sizeof(path), "ipv6/conf/%s/%s", interface, name);
 
-	CLEANUP(close_fd) int fd = open_key_in(k, n, path, O_WRONLY);
-	if (fd == -ENOENT) /* no IPv6 at all */
+	CLEANUP(close_fd) int fd = open_key_in(k, NULL, path, O_WRONLY);
+	if (fd == -ENOENT)
 		return 0;
-	int err = fd < 0 ? fd : write_key(fd, on ? "0" : "1");
+	return fd < 0 ? fd : write_key(fd, value);
+}
+
+int
+netns_host_ipv6(struct kernel *k, const char *interface, bool on, struct error *e)
+{
+	int err = 0;
+
+	if (on)
+		err = write_ipv6_key(k, interface, "accept_ra", "0");
+	if (err == 0 && on)
+		err = write_ipv6_key(k, interface, "accept_redirects", "0");
+	if (err == 0)
+		err = write_ipv6_key(k, interface, "disable_ipv6", on ? "0" : "1");
 	if (err < 0)
 		return error_errno(e, -err, "cannot switch IPv6 %s on %s", on ? "on" : "off", interface);
 	return 0;

@@ -176,7 +176,7 @@ test_namespace_dies(void **state)
 	assert_ok(events_open(&ev, &e));
 	assert_ok(netns_make(k, &n, &e));
 	sites[1].netns = &n;
-	assert_ok(link_create(k, &link_veth, sites, &e));
+	assert_ok(link_create(k, &link_veth, sites, NULL, &e));
 	int nsid;
 	assert_ok(netns_nsid(k, &n, &nsid, &e));
 	read_all(ev);

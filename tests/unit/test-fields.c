@@ -253,10 +253,10 @@ absent_is_null_is_left_out(UNUSED void **state)
 static void
 empty_is_not_absent(UNUSED void **state)
 {
-	static const char text[] =
-		"{\"on\":true,\"number\":7,\"color\":\"red\",\"corners\":[],\"name\":\"n\","
-		"\"text\":\"\",\"words\":[],\"addresses\":[],\"labels\":{},\"notes\":{},\"parts\":[],"
-		"\"requiredParts\":[],\"part\":{},\"extra\":{}}";
+	static const char
+		text[] = "{\"on\":true,\"number\":7,\"color\":\"red\",\"corners\":[],\"name\":\"n\","
+			 "\"text\":\"\",\"words\":[],\"addresses\":[],\"labels\":{},\"notes\":{},\"parts\":[],"
+			 "\"requiredParts\":[],\"part\":{},\"extra\":{}}";
 	struct thing t CLEANUP(thing_done);
 	parse(text, VIEW_INPUT, &t);
 	assert_true(t.addresses.set && t.labels.set && t.parts.set);
@@ -474,6 +474,54 @@ copies_are_deep_and_equal(UNUSED void **state)
 	is_all_absent(&copy);
 }
 
+/* The path of the first difference between two records, "" for none. */
+static const char *
+difference(const char *want, const char *have)
+{
+	static char path[96];
+	struct thing w CLEANUP(thing_done), h CLEANUP(thing_done);
+	parse(want, VIEW_RECORD, &w);
+	parse(have, VIEW_RECORD, &h);
+	path[0] = '\0';
+	fields_match(&thing_type, &w, &h, path, sizeof(path));
+	return path;
+}
+
+static void
+match_looks_into_everything_that_is_asked_for(UNUSED void **state)
+{
+	static const struct {
+		const char *want, *path;
+	} rows[] = {
+		{ "\"seen\":9,\"stored\":9", "" },
+		{ "\"part\":{}", "" },
+		{ "\"part\":{\"name\":\"other\"}", "" },
+		{ "\"part\":{\"size\":3}", "" },
+		{ "\"part\":{\"size\":4}", "part.size" },
+		{ "\"part\":{\"parts\":[{\"value\":1}]}", "part.parts[0].value" },
+		{ "\"parts\":[]", "" },
+		{ "\"extra\":{\"x\":[1]}", "" },
+		{ "\"extra\":{\"x\":[2]}", "extra" },
+		{ "\"title\":\"t\"", "" },
+		{ "\"title\":\"u\"", "title" },
+		{ "\"secret\":5", "" },
+		{ "\"text\":\"x\"", "text" },
+		{ "\"any\":1", "any" },
+		{ "\"sides\":[\"red\"]", "sides" },
+	};
+	static const char have[] = "{" SMALL ",\"part\":{\"size\":3,\"parts\":[{\"value\":2}]},\"extra\":{\"x\":[1]},"
+				   "\"title\":\"t\",\"seen\":1,\"stored\":2}";
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char want[512];
+		snprintf(want, sizeof(want), "{%s%s,%s}", SMALL, strstr(rows[i].want, "seen") ? "" : ",\"seen\":1",
+			 rows[i].want);
+		if (strcmp(difference(want, have), rows[i].path) != 0)
+			fail_msg("%s: \"%s\"", rows[i].want, difference(want, have));
+	}
+	assert_string_equal(difference("{" SMALL ",\"seen\":1,\"part\":{}}", "{" SMALL ",\"seen\":1}"), "part");
+	assert_string_equal(difference("{" SMALL ",\"seen\":1,\"extra\":{}}", "{" SMALL ",\"seen\":1}"), "extra");
+}
+
 static void
 text_that_is_no_utf8_is_cleaned(UNUSED void **state)
 {
@@ -562,6 +610,7 @@ main(void)
 		cmocka_unit_test(foreign_objects_are_checked),
 		cmocka_unit_test(views_differ_in_what_they_know),
 		cmocka_unit_test(copies_are_deep_and_equal),
+		cmocka_unit_test(match_looks_into_everything_that_is_asked_for),
 		cmocka_unit_test(text_that_is_no_utf8_is_cleaned),
 		cmocka_unit_test(enums_have_names),
 		cmocka_unit_test(strings_hold_copies),

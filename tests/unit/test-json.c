@@ -286,11 +286,18 @@ errors_tell_the_place(UNUSED void **state)
 }
 
 static void
+what_is_too_long_is_not_looked_at(UNUSED void **state)
+{
+	struct json_object *o = NULL;
+	assert_int_equal(json_parse("{}", (size_t)INT32_MAX + 1, &o, NULL), -EINVAL);
+}
+
+static void
 values_arrive(UNUSED void **state)
 {
-	static const char text[] =
-		"{\"min\":-9223372036854775808,\"max\":9223372036854775807,\"half\":5e-1,\"zero\":-0,"
-		"\"text\":\"\\u00e9\\ud83d\\ude00\\/\"}";
+	static const char
+		text[] = "{\"min\":-9223372036854775808,\"max\":9223372036854775807,\"half\":5e-1,\"zero\":-0,"
+			 "\"text\":\"\\u00e9\\ud83d\\ude00\\/\"}";
 	struct json_object *o CLEANUP(json_put) = NULL;
 	assert_int_equal(json_parse(text, sizeof(text) - 1, &o, NULL), 0);
 	assert_true(json_object_get_int64(json_object_object_get(o, "min")) == INT64_MIN);
@@ -344,6 +351,7 @@ main(void)
 		cmocka_unit_test(every_surrogate_alone),
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(errors_tell_the_place),
+		cmocka_unit_test(what_is_too_long_is_not_looked_at),
 		cmocka_unit_test(values_arrive),
 		cmocka_unit_test(text_is_compact),
 		cmocka_unit_test(strings_are_always_valid),

@@ -135,7 +135,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(levels_have_names_and_numbers), cmocka_unit_test(lines_above_the_level_are_dropped),
-		cmocka_unit_test(events_carry_id_and_fields),    cmocka_unit_test(one_clean_line_and_errno_kept),
+		cmocka_unit_test(events_carry_id_and_fields),	 cmocka_unit_test(one_clean_line_and_errno_kept),
 		cmocka_unit_test(journal_lines_have_a_priority),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

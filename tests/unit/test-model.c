@@ -14,8 +14,8 @@
 static const struct type *const types[] = { &route_type, &counters_type, &end_type, &link_type, &namespace_type };
 
 static const size_t sizes[] = {
-	[FIELD_BOOL] = sizeof(int),           [FIELD_INT] = sizeof(int64_t),
-	[FIELD_ENUM] = sizeof(int),           [FIELD_FLAGS] = sizeof(unsigned),
+	[FIELD_BOOL] = sizeof(int),	      [FIELD_INT] = sizeof(int64_t),
+	[FIELD_ENUM] = sizeof(int),	      [FIELD_FLAGS] = sizeof(unsigned),
 	[FIELD_STRING] = sizeof(char *),      [FIELD_STRINGS] = sizeof(struct strings),
 	[FIELD_PAIRS] = sizeof(struct pairs), [FIELD_LIST] = sizeof(struct list),
 	[FIELD_STRUCT] = sizeof(void *),      [FIELD_OBJECT] = sizeof(void *),
@@ -45,8 +45,8 @@ check_field(const struct type *t, const struct field *f)
 		fail_msg("%s.%s has no documentation", t->name, f->name);
 	if (f->offset + sizes[f->type] > t->size)
 		fail_msg("%s.%s lies outside of the struct", t->name, f->name);
-	bool typed =
-		f->type == FIELD_ENUM || f->type == FIELD_FLAGS || f->type == FIELD_LIST || f->type == FIELD_STRUCT;
+	bool typed = f->type == FIELD_ENUM || f->type == FIELD_FLAGS || f->type == FIELD_LIST ||
+		     f->type == FIELD_STRUCT;
 	assert_int_equal(f->of != NULL, typed);
 	if (typed)
 		assert_non_null(f->type == FIELD_ENUM || f->type == FIELD_FLAGS ? (const void *)f->of->values
@@ -123,6 +123,8 @@ records_round_trip(UNUSED void **state)
 {
 	struct link l CLEANUP(link_done), copy CLEANUP(link_done);
 	struct namespace n CLEANUP(namespace_done);
+	struct end end CLEANUP(end_done);
+	struct route route CLEANUP(route_done);
 	char *text CLEANUP(free_ptr) = NULL, *namespace_text CLEANUP(free_ptr) = NULL;
 	struct error e = { 0 };
 	if (fields_from_text(&link_type, link_record, VIEW_RECORD, &l, &e) < 0)
@@ -135,6 +137,11 @@ records_round_trip(UNUSED void **state)
 		fail_msg("%s: %s", e.field, e.text);
 	assert_int_equal(fields_to_text(&namespace_type, &n, VIEW_RECORD, &namespace_text, &e), 0);
 	assert_string_equal(namespace_text, namespace_record);
+
+	assert_int_equal(fields_from_text(&end_type, "{\"mtu\":1400,\"bridge\":\"br0\"}", VIEW_INPUT, &end, &e), 0);
+	assert_int_equal(end.mtu, 1400);
+	assert_int_equal(fields_from_text(&route_type, "{\"destination\":\"default\"}", VIEW_INPUT, &route, &e), 0);
+	assert_string_equal(route.destination, "default");
 }
 
 /* Tries each field of `t` that is nsd's own in a request that is good without it. */
@@ -189,9 +196,9 @@ match_asks_for_what_the_specification_says(UNUSED void **state)
 	} rows[] = {
 		{ link_record, "" },
 		{ "{\"ends\":[{},{}]}", "" },
-		{ "{\"name\":\"other\",\"ends\":[{},{}]}", "" },                  /* identity */
+		{ "{\"name\":\"other\",\"ends\":[{},{}]}", "" },		  /* identity */
 		{ "{\"ends\":[{},{}],\"state\":\"lost\",\"generation\":1}", "" }, /* state */
-		{ "{\"ends\":[{},{}],\"boot\":\"other\"}", "" },                  /* record */
+		{ "{\"ends\":[{},{}],\"boot\":\"other\"}", "" },		  /* record */
 		{ "{\"ends\":[{\"ifindex\":8},{}]}", "" },
 		{ "{\"ends\":[{}]}", "ends" },
 		{ "{\"kind\":\"bridge\",\"ends\":[{},{}]}", "kind" },
@@ -291,7 +298,7 @@ sysctl_keys(UNUSED void **state)
 static void
 sysctl_values(UNUSED void **state)
 {
-	static const char *const good[] = { "0",         "-1",           "1024\t65535",  "bbr",
+	static const char *const good[] = { "0",	 "-1",		 "1024\t65535",	 "bbr",
 					    "8080,9148", "0 2147483647", "stable_secret" };
 	static const char *const bad[] = { "", "1\n", "a/b", "$(x)", "\xc3\xa9", "\x01", "1;2", "a:b" };
 	struct error e = { 0 };

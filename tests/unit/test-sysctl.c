@@ -99,22 +99,19 @@ test_sysctl_covered(void **state)
 }
 
 static void
-test_switch_ipv6(void **state)
+test_host_ipv6(void **state)
 {
 	struct kernel *k = kernel(state);
-	struct netns n = NETNS_INIT;
-	assert_ok(netns_make(k, &n, &e));
 	assert_int_equal(sandbox_run("ip link add a.b type bridge"), 0);
-	assert_ok(netns_switch_ipv6(k, NULL, "a.b", false, &e));
+	assert_ok(netns_host_ipv6(k, "a.b", false, &e));
 	assert_string_equal(sandbox_output("cat /proc/sys/net/ipv6/conf/a.b/disable_ipv6"), "1\n");
-	assert_ok(netns_switch_ipv6(k, &n, "lo", false, &e));
-	assert_string_equal(inside(&n, "cat /proc/sys/net/ipv6/conf/lo/disable_ipv6"), "1\n");
 	assert_string_equal(sandbox_output("cat /proc/sys/net/ipv6/conf/lo/disable_ipv6"), "0\n");
-	assert_ok(netns_switch_ipv6(k, &n, "lo", true, &e));
-	assert_string_equal(inside(&n, "cat /proc/sys/net/ipv6/conf/lo/disable_ipv6"), "0\n");
-	assert_ok(netns_switch_ipv6(k, &n, "nothing", false, &e));
+	assert_ok(netns_host_ipv6(k, "a.b", true, &e));
+	assert_string_equal(sandbox_output("cat /proc/sys/net/ipv6/conf/a.b/disable_ipv6"), "0\n");
+	assert_string_equal(sandbox_output("cat /proc/sys/net/ipv6/conf/a.b/accept_ra"), "0\n");
+	assert_string_equal(sandbox_output("cat /proc/sys/net/ipv6/conf/a.b/accept_redirects"), "0\n");
+	assert_ok(netns_host_ipv6(k, "nothing", false, &e));
 	assert_int_equal(sandbox_run("ip link del a.b"), 0);
-	netns_close(&n);
 }
 
 static int
@@ -160,7 +157,7 @@ main(void)
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
 		SANDBOX_TEST(test_sysctl),      SANDBOX_TEST(test_sysctl_refused), SANDBOX_TEST(test_sysctl_covered),
-		SANDBOX_TEST(test_switch_ipv6), SANDBOX_TEST(test_nsid),
+		SANDBOX_TEST(test_host_ipv6), SANDBOX_TEST(test_nsid),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

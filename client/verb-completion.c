@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What may stand in place of the last word of a command line.
+ * nsc completion: what may stand in place of the last word of a command line, from the tables, with live names from nsd.
  *
  * Names come from others and go to a shell. Only those made of harmless characters are offered.
  */
 #include "config.h"
-
-#include "completion.h"
 
 #include <dirent.h>
 #include <json-c/json.h>
@@ -52,7 +50,8 @@ offer_namespaces(struct client *c, bool own, const char *start)
 	CLEANUP(json_put) struct json_object *parameters = NULL, *reply = NULL;
 	struct error ignored;
 
-	if (member_new(&parameters, &ignored) < 0 || (own && member_put_bool(parameters, "foreign", false, &ignored) < 0) ||
+	if (member_new(&parameters, &ignored) < 0 ||
+	    (own && member_put_bool(parameters, "foreign", false, &ignored) < 0) ||
 	    call_collect(c, "ListNamespaces", parameters, "namespaces", &reply, &ignored) < 0)
 		return;
 	for (size_t i = 0; i < member_count(reply, "namespaces"); i++)
@@ -160,7 +159,7 @@ offer_noun(struct client *c, enum noun noun, const char *start)
 static void
 offer_options(const char *start)
 {
-	for (const struct option_desc *o = options_table; o->name; o++)
+	for (const struct option_desc *o = client_options; o->name; o++)
 		offer(o->name, start);
 }
 
@@ -176,7 +175,8 @@ walk_arguments(const struct verb *v, int argc, char *const *argv)
 	struct progress p = { 0 };
 
 	for (int i = 0; i < argc; i++) {
-		const struct word *w = p.positional >= v->min || v->flags & VERB_RAW ? words_find(v->words, argv[i]) : NULL;
+		const struct word *w =
+			p.positional >= v->min || v->flags & VERB_RAW ? words_find(v->words, argv[i]) : NULL;
 		if (p.open)
 			p.open = NULL;
 		else if (w)
@@ -213,26 +213,24 @@ option_is_open(int argc, char *const *argv)
 {
 	const char *before = argc >= 2 ? argv[argc - 2] : "";
 
-	for (const struct option_desc *o = options_table; o->name; o++)
+	for (const struct option_desc *o = client_options; o->name; o++)
 		if (o->value && (strcmp(o->name, before) == 0 || (o->letter && strcmp(o->letter, before) == 0)))
 			return true;
 	return false;
 }
 
-int
-completion_print(struct client *c, int argc, char **argv, struct error *e)
+/* The words before the last one decide; without nsd there are no names, and no failure. */
+static int
+run_completion(struct client *c, const struct arguments *a, struct error *e)
 {
-	static char empty[] = "";
-	char *start = argc ? argv[argc - 1] : empty;
-	int used;
+	bool dashes = a->n && strcmp(a->v[0], "--") == 0;
+	char **argv = a->v + dashes;
+	int argc = a->n - dashes, used;
+	const char *start = argc ? argv[argc - 1] : "";
 
-	if (argc && strcmp(argv[0], "--") == 0) {
-		argv++;
-		argc--;
-	}
 	if (option_is_open(argc, argv))
 		return 0;
-	int n = options_parse(c, argc ? argc - 1 : 0, argv, true, e);
+	int n = client_parse_options(c, argc ? argc - 1 : 0, argv, true, e);
 	if (c->timeout == TIMEOUT_UNSET)
 		c->timeout = PATIENCE;
 	if (n <= 0) {
@@ -242,14 +240,20 @@ completion_print(struct client *c, int argc, char **argv, struct error *e)
 		return 0;
 	}
 	const struct verb *v = verb_find(n, argv, &used, &(struct error){ 0 });
-	if (!v || (used == 1 && v->flags & VERB_DEFAULT)) {
-		if (n == 1)
-			offer_verbs(argv[0], start);
-		return 0;
-	}
-	if (v->nouns[1] == NOUN_COMMAND && n > used)
+	if (v && v->nouns[1] == NOUN_COMMAND && n > used)
 		printf(":command %d\n", argc - 1 - n + used + 1);
-	else
+	else if (v && !(used == 1 && v->flags & VERB_DEFAULT))
 		complete_argument(c, v, n - used, argv + used, start);
+	else if (n == 1)
+		offer_verbs(argv[0], start);
 	return 0;
 }
+
+/* clang-format off */
+const struct verb completion_verbs[] = {
+	{ .name = "completion", .arguments = "WORD...", .help = "print what may stand in place of the last word", .max = -1,
+	  .flags = VERB_RAW | VERB_COMMAND, .run = run_completion,
+	  .text = "For the completion scripts of shells. Where a command of another program starts it prints \":command N\".\n" },
+	{ 0 },
+};
+/* clang-format on */

@@ -2,7 +2,7 @@
 /* The global options. */
 #include "config.h"
 
-#include "options.h"
+#include "client.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +61,8 @@ set_version(struct client *c, const char *value UNUSED, struct error *e UNUSED)
 	return 0;
 }
 
-const struct option_desc options_table[] = {
+/* clang-format off */
+const struct option_desc client_options[] = {
 	{ "--json", "-j", NULL, "print what nsd sent, as JSON", set_json },
 	{ "--socket", NULL, "PATH", "socket of nsd [$NSD_SOCKET, else " MODEL_SOCKET "]", set_socket },
 	{ "--host", "-H", "[USER@]HOST", "talk to nsd of another host, through ssh(1) [$NSC_HOST]", set_host },
@@ -71,9 +72,10 @@ const struct option_desc options_table[] = {
 	{ "--version", "-V", NULL, "version of nsc", set_version },
 	{ 0 },
 };
+/* clang-format on */
 
 void
-options_init(struct client *c)
+client_init(struct client *c)
 {
 	const char *host = getenv("NSC_HOST");
 
@@ -81,7 +83,7 @@ options_init(struct client *c)
 }
 
 const char *
-options_socket(const struct client *c)
+client_socket(const struct client *c)
 {
 	const char *path = getenv("NSD_SOCKET");
 
@@ -109,14 +111,14 @@ option_matches(const struct option_desc *o, const char *argument, const char **v
 static const struct option_desc *
 find_option(const char *argument, const char **value)
 {
-	for (const struct option_desc *o = options_table; o->name; o++)
+	for (const struct option_desc *o = client_options; o->name; o++)
 		if (option_matches(o, argument, value))
 			return o;
 	return NULL;
 }
 
 int
-options_parse(struct client *c, int argc, char **argv, bool leading, struct error *e)
+client_parse_options(struct client *c, int argc, char **argv, bool leading, struct error *e)
 {
 	int kept = 0;
 

@@ -2,7 +2,7 @@
 /* What the verbs of links share: the words of an end, and finding a link by what people call it. */
 #pragma once
 
-#include "options.h"
+#include "client.h"
 #include "words.h"
 
 struct json_object;
@@ -11,16 +11,16 @@ struct json_object;
 enum link_target { TARGET_LINK, TARGET_END, TARGETS };
 
 /* Words that mean the same for a new end and for one that is there. They go to TARGET_END. */
-extern const struct word link_end_words[];
+extern const struct word end_words[];
 
 /* "10.0.0.1/24" */
-bool link_is_prefix(const char *text);
+bool end_is_prefix(const char *text);
 
 /* A MAC: `ip link ... address MAC`. */
-bool link_is_mac(const char *text);
+bool end_is_mac(const char *text);
 
 /* DST [via GW] [metric N], joined to the routes of the end. */
-word_parse link_parse_route;
+word_parse end_parse_route;
 
 /* The link called `text`: by its own name, else by the interface of an end, written IFNAME or NAMESPACE/IFNAME ("/IFNAME"
  * in the host). *end is the index of that end, or -1 where the text tells none. Several that fit are an error that names

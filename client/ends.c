@@ -2,7 +2,7 @@
 /* What the verbs of links share. */
 #include "config.h"
 
-#include "link.h"
+#include "ends.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -19,7 +19,8 @@
 
 static word_parse parse_gateway;
 
-const struct word link_end_words[] = {
+/* clang-format off */
+const struct word end_words[] = {
 	{ .name = "netns", .aliases = "namespace", .value = "NS", .help = "into a namespace; else in the host",
 	  .of = &end_type, .field = "namespace", .target = TARGET_END, .noun = NOUN_NAMESPACE },
 	{ .name = "mac", .aliases = "lladdr", .value = "MAC", .help = "MAC address", .of = &end_type, .field = "mac",
@@ -41,15 +42,16 @@ static const struct word route_words[] = {
 	{ .name = "metric", .value = "N", .of = &route_type, .field = "metric" },
 	{ 0 },
 };
+/* clang-format on */
 
 bool
-link_is_prefix(const char *text)
+end_is_prefix(const char *text)
 {
 	return strchr(text, '/') && prefix_parse(text, false, &(struct prefix){ 0 }, NULL) == 0;
 }
 
 bool
-link_is_mac(const char *text)
+end_is_mac(const char *text)
 {
 	uint8_t mac[6];
 
@@ -69,7 +71,7 @@ add_route(struct cursor *c, struct json_object *route, struct json_object *end, 
 }
 
 int
-link_parse_route(struct cursor *c, const struct word *w, struct json_object **targets, struct error *e)
+end_parse_route(struct cursor *c, const struct word *w, struct json_object **targets, struct error *e)
 {
 	static const struct word destination = { .name = "route", .of = &route_type, .field = "destination" };
 	CLEANUP(json_put) struct json_object *route = NULL;
