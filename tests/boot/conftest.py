@@ -36,7 +36,7 @@ def booted(tmp_path_factory):
             machine.run("systemd-tmpfiles", "--create", check=False)
             machine.run("journalctl", "--update-catalog")
             machine.run("systemctl", "daemon-reload")
-            machine.run("systemctl", "enable", "--now", "nsd.service", check=False); print(machine.run("systemctl", "status", "nsd.service","nsd.socket",check=False).stdout)
+            machine.run("systemctl", "enable", "--now", "nsd.socket", "nsd.service")
             yield machine
         finally:
             machine.power_off()
