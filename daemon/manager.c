@@ -448,6 +448,7 @@ record_text(struct manager *m, const struct record *r, char **ret, struct error 
 		struct namespace ns = r->ns ? *r->ns : r->object->ns;
 		ns.state = r->state;
 		ns.changing = r->changing;
+		ns.unconfirmed = r->unconfirmed;
 		ns.boot = m->boot;
 		if (r->cookie)
 			ns.cookie = (int64_t)r->cookie;
@@ -638,7 +639,9 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
+	spare_tick(m);
 	store_tick(m);
+	confirm_tick(m);
 	parked_tick(m);
 	drain_tick(m);
 	attached_tick(m);

@@ -384,15 +384,9 @@ main(void)
 {
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
-		SANDBOX_TEST(test_make),
-		SANDBOX_TEST(test_make_fails),
-		SANDBOX_TEST(test_pin_and_open),
-		SANDBOX_TEST(test_pin_fails),
-		SANDBOX_TEST(test_same_name_again),
-		SANDBOX_TEST(test_list),
-		SANDBOX_TEST(test_threads),
-		SANDBOX_TEST(test_under_seccomp),
-		SANDBOX_TEST(test_without_open_tree),
+		SANDBOX_TEST(test_make),      SANDBOX_TEST(test_make_fails),      SANDBOX_TEST(test_pin_and_open),
+		SANDBOX_TEST(test_pin_fails), SANDBOX_TEST(test_same_name_again), SANDBOX_TEST(test_list),
+		SANDBOX_TEST(test_threads),   SANDBOX_TEST(test_under_seccomp),   SANDBOX_TEST(test_without_open_tree),
 		SANDBOX_TEST(test_boot_id),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
