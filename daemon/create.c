@@ -30,7 +30,7 @@
 #include "object.h"
 #include "prepare.h"
 
-#define FIRST_IFINDEX 2 /* behind lo */
+#define FIRST_IFINDEX 100 /* behind lo and what tunnel modules put into every new namespace (fb_tunnels_only_for_init_net) */
 
 struct made_link {
 	int ifindexes[2];
@@ -44,6 +44,7 @@ struct create {
 	bool remake, committed;
 	bool lo_waits; /* lo is to come up with the first end in the new namespace */
 	struct operation *spare; /* to be started in its second half, or NULL */
+	int numbered;  /* ends in the new namespace that were given an ifindex */
 	struct sites sites; /* the new namespace is the first of them */
 	uint64_t cookie;
 	struct made_link made[MAX_LINKS_PER_REQUEST];
@@ -97,8 +98,8 @@ is_new(const struct create *c, const struct netns *n)
 	return n && c->p.ns && n->cookie == c->cookie;
 }
 
-/* The ends of a link with their open namespaces; an end in the new namespace comes first, with a number of its own: there
- * all numbers are free. */
+/* The ends of a link with their open namespaces; an end in the new namespace comes first. Each of those gets a number of
+ * its own, far from those that the kernel gives. */
 static int
 open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site sites[2], struct error *e)
 {
@@ -121,8 +122,9 @@ open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site s
 		sites[1] = sites[0];
 		sites[0] = first;
 	}
-	if (is_new(c, sites[0].netns))
-		sites[0].ifindex = FIRST_IFINDEX + (int)link;
+	for (unsigned i = 0; i < o->link.ends.n; i++)
+		if (is_new(c, sites[i].netns))
+			sites[i].ifindex = FIRST_IFINDEX + c->numbered++;
 	return 0;
 }
 
