@@ -179,7 +179,7 @@ make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 	bool at_once = sites[0].ifindex && !sites[0].end->bridge;
 	err = link_create(k, ops, sites, at_once ? &sequel : NULL, e);
 	if (err < 0) {
-		if (at_once && !*e->field)
+		if (at_once && strncmp(e->field, "ends", 4) != 0) /* refused what came with it */
 			error_prefix_field(e, "ends", sites[0].index);
 		return err;
 	}

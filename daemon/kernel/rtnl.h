@@ -29,6 +29,10 @@ int rtnl_fd(const struct rtnl *r);
 struct nlmsghdr *rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, size_t extra, void **extra_header,
 			      const char *what);
 
+/* The last message stands for element `index` of the list `list` (a literal) in what a user asked for: a refusal names it
+ * as its field. */
+void rtnl_blame(struct rtnl *r, const char *list, unsigned index);
+
 /* Sends the batch in one send() (64 messages at a time) and reads every answer. The first refusal is reported, with the
  * text of the extended acknowledgement, and its errno is returned: ERROR_NAME_TAKEN for EEXIST, ERROR_NOT_SUPPORTED for
  * EOPNOTSUPP, else as error_errno() has it. The kernel has carried out all the other messages. -ENODATA where
