@@ -26,11 +26,12 @@
 #include "json.h"
 #include "member.h"
 #include "model.h"
+#include "print.h"
 #include "ssh.h"
 #include "utf8.h"
 
-#define READ_SIZE (64 * 1024)
-#define FDS_MAX 8 /* received at once; nsd sends one */
+#define NOTICE_AFTER 2000 /* milliseconds */
+#define FDS_MAX 8	  /* received at once; nsd sends one */
 
 struct connection {
 	int fd;
@@ -165,19 +166,32 @@ explain_end(const struct client *c, struct error *e)
 		    frame_pending(k->frame) ? "in the middle of an answer" : "without an answer");
 }
 
+/* Tells why an answer takes so long, to someone who sees it. */
+static void
+tell_notice(struct client *c)
+{
+	if (isatty(STDERR_FILENO))
+		print_notice(c->notice);
+	c->notice = NULL;
+}
+
 static int
-wait_for(const struct client *c, short events, int64_t deadline, struct error *e)
+wait_for(struct client *c, short events, int64_t deadline, struct error *e)
 {
 	struct pollfd p = { .fd = c->connection->fd, .events = events };
 
 	for (;;) {
-		int64_t left = deadline - now_ms();
-		if (deadline && left <= 0)
+		int64_t left = deadline ? deadline - now_ms() : INT_MAX;
+		if (left <= 0)
 			return error_set(e, ERROR_TIMED_OUT, NULL,
 					 "no answer from nsd in time (--timeout 0 waits for ever)");
-		int n = poll(&p, 1, deadline ? (int)(left < INT_MAX ? left : INT_MAX) : -1);
+		if (c->notice && left > NOTICE_AFTER)
+			left = NOTICE_AFTER;
+		int n = poll(&p, 1, left < INT_MAX ? (int)left : -1);
 		if (n > 0)
 			return 0;
+		if (n == 0 && c->notice)
+			tell_notice(c);
 		if (n < 0 && errno != EINTR)
 			return fail_errno(e, FAILURE_LOCAL, errno, "poll");
 	}

@@ -16,8 +16,9 @@ struct client {
 	const char *socket; /* NULL: not given */
 	const char *host;   /* NULL: this one */
 	bool json, help, version;
-	bool exec;   /* ends with the status of a command (VERB_EXEC) */
-	int timeout; /* seconds of silence after which nsc gives up; 0 never, TIMEOUT_UNSET */
+	bool exec;	    /* ends with the status of a command (VERB_EXEC) */
+	int timeout;	    /* seconds of silence after which nsc gives up; 0 never, TIMEOUT_UNSET */
+	const char *notice; /* told once, on a terminal, when an answer takes long; NULL: nothing */
 	struct connection *connection;
 };
 

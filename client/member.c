@@ -13,8 +13,8 @@ member_get(struct json_object *o, const char *key)
 {
 	struct json_object *value = NULL;
 
-	return o && json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, &value) ? value
-													  : NULL;
+	return o && json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, &value) ? value :
+													    NULL;
 }
 
 bool

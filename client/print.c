@@ -104,6 +104,14 @@ print_error(const struct error *e)
 }
 
 void
+print_notice(const char *text)
+{
+	fputs("nsc: ", stderr);
+	print_text(stderr, text);
+	fputc('\n', stderr);
+}
+
+void
 print_warning(const char *fmt, ...)
 {
 	char text[512];
@@ -140,8 +148,8 @@ write_json(const char *text)
 int
 print_json(struct json_object *o, bool pretty, struct error *e)
 {
-	int flags = pretty && isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
-						    : JSON_C_TO_STRING_PLAIN;
+	int flags = pretty && isatty(STDOUT_FILENO) ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED :
+						      JSON_C_TO_STRING_PLAIN;
 	const char *text = json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE);
 
 	if (!text)

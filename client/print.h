@@ -23,6 +23,7 @@ void print_coloured(FILE *f, enum colour colour, const char *text);
 
 /* "nsc: ..." on stderr, one line. */
 void print_error(const struct error *e);
+void print_notice(const char *text);
 void print_warning(const char *fmt, ...) PRINTF(1, 2);
 
 /* One JSON value and a newline: in one line, or indented where `pretty` and stdout is a terminal. */

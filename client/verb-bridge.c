@@ -49,8 +49,8 @@ static int
 push(struct direction *d, struct error *e)
 {
 	size_t n = d->end - d->begin;
-	ssize_t sent = d->to_socket ? send(d->to, d->data + d->begin, n, MSG_NOSIGNAL | MSG_DONTWAIT)
-				    : write(d->to, d->data + d->begin, n < PIPE_BUF ? n : PIPE_BUF);
+	ssize_t sent = d->to_socket ? send(d->to, d->data + d->begin, n, MSG_NOSIGNAL | MSG_DONTWAIT) :
+				      write(d->to, d->data + d->begin, n < PIPE_BUF ? n : PIPE_BUF);
 
 	if (sent < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;

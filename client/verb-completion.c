@@ -175,8 +175,8 @@ walk_arguments(const struct verb *v, int argc, char *const *argv)
 	struct progress p = { 0 };
 
 	for (int i = 0; i < argc; i++) {
-		const struct word *w = p.positional >= v->min || v->flags & VERB_RAW ? words_find(v->words, argv[i])
-										     : NULL;
+		const struct word *w =
+			p.positional >= v->min || v->flags & VERB_RAW ? words_find(v->words, argv[i]) : NULL;
 		if (p.open)
 			p.open = NULL;
 		else if (w)

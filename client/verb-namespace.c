@@ -96,14 +96,20 @@ run_ensure(struct client *c, const struct arguments *a, struct error *e)
 	return 0;
 }
 
+static const char waiting[] = "waiting until the kernel has let go of it; \"nsc show\" tells what holds it, and "
+			      "stopping nsc does not stop the deletion";
+
 /* Deletes one; the same parameters serve for all. */
 static int
 delete_one(struct client *c, const struct arguments *a, const char *name, struct error *e)
 {
 	CLEANUP(json_put) struct json_object *reply = NULL;
+	bool wait = member_bool(a->words, "wait");
 	int r = member_put_string(a->words, "name", name, e);
+
+	c->notice = wait ? waiting : NULL;
 	if (r == 0)
-		r = call(c, "DeleteNamespace", a->words, member_bool(a->words, "wait") ? CALL_WAIT : 0, &reply, e);
+		r = call(c, "DeleteNamespace", a->words, wait ? CALL_WAIT : 0, &reply, e);
 	return r < 0 || !c->json ? r : print_json(reply, true, e);
 }
 

@@ -115,7 +115,7 @@ out_of_memory(struct error *e)
 	return error_errno(e, ENOMEM, "preparing an object");
 }
 
-static int
+static int PRINTF(2, 3)
 set_text(char **text, const char *fmt, ...)
 {
 	va_list ap;

@@ -244,6 +244,15 @@ def test_json_is_indented_on_a_terminal(nsc, fake):
     assert text.count("\n") > 2 and json.loads(text) == {"pid": 5, "ready": True}
 
 
+def test_a_long_wait_is_explained(nsc, fake):
+    def slow(_):
+        time.sleep(2.5)
+        return {}
+    fake.on("DeleteNamespace", slow)
+    assert "waiting until the kernel has let go" in on_terminal(fake.path, "del", "x", "--wait")
+    assert nsc.ok("del", "x", "--wait") == ""
+
+
 def test_full_output_device(nsc):
     with open("/dev/full", "w", encoding="utf-8") as full:
         result = subprocess.run([NSC, "help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)

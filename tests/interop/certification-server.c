@@ -155,9 +155,12 @@ is_number(struct json_object *o)
 static bool
 contains(struct json_object *a, struct json_object *b)
 {
-	json_object_object_foreach(a, key, value)
-	{
-		if (strcmp(key, "client_id") != 0 && !same(value, json_object_object_get(b, key)))
+	struct json_object_iterator i = json_object_iter_begin(a), end = json_object_iter_end(a);
+
+	for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i)) {
+		const char *key = json_object_iter_peek_name(&i);
+		if (strcmp(key, "client_id") != 0 &&
+		    !same(json_object_iter_peek_value(&i), json_object_object_get(b, key)))
 			return false;
 	}
 	return true;
