@@ -156,7 +156,6 @@ FORBIDDING = {
     "SystemCallFilter=~unshare": "nsd may not make network namespaces (",
     "CapabilityBoundingSet=\nCapabilityBoundingSet=CAP_NET_ADMIN": "nsd lacks CAP_SYS_ADMIN",
     "CapabilityBoundingSet=~CAP_NET_ADMIN": "nsd lacks CAP_NET_ADMIN",
-    "CapabilityBoundingSet=~CAP_NET_BROADCAST": "nsd lacks CAP_NET_BROADCAST",
     "User=nobody": "nsd lacks CAP_SYS_ADMIN",
 }
 
