@@ -318,7 +318,8 @@ inventory_done(struct operation *op)
 		m->retry_start = true;
 		return;
 	}
-	qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
+	if (v->n_names > 0)
+		qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
 	watch_links(m, v->links, v->n_links);
 	for (size_t i = 0; i < m->namespaces.n; i++)
 		judge_namespace(m, v, m->namespaces.v[i]);
