@@ -342,7 +342,7 @@ on_name(struct manager *m, const char *name, bool appeared)
 		suspect_now(m, o);
 }
 
-void
+bool
 manager_watch(struct manager *m)
 {
 	union {
@@ -359,6 +359,7 @@ manager_watch(struct manager *m)
 			on_name(m, ev->name, ev->mask & (IN_CREATE | IN_MOVED_TO));
 		i += (ssize_t)(sizeof(*ev) + ev->len);
 	}
+	return n > 0;
 }
 
 /* ---- all of it: at the start, and when events were lost ---- */
