@@ -30,7 +30,8 @@
 #include "object.h"
 #include "prepare.h"
 
-#define FIRST_IFINDEX 100 /* behind lo and what tunnel modules put into every new namespace (fb_tunnels_only_for_init_net) */
+/* Behind lo and what tunnel modules put into every new namespace (net.core.fb_tunnels_only_for_init_net). */
+#define FIRST_IFINDEX 100
 
 struct made_link {
 	int ifindexes[2];
@@ -98,8 +99,8 @@ is_new(const struct create *c, const struct netns *n)
 	return n && c->p.ns && n->cookie == c->cookie;
 }
 
-/* The ends of a link with their open namespaces; an end in the new namespace comes first. Each of those gets a number of
- * its own, far from those that the kernel gives. */
+/* The ends of a link with their open namespaces; an end in the new namespace comes first. Each of those gets a number
+ * of its own, far from those that the kernel gives. */
 static int
 open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site sites[2], struct error *e)
 {

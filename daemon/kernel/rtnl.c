@@ -4,14 +4,14 @@
  *
  * Theory of operation
  *
- * The kernel carries out a request inside send(), message by message, and has queued every answer when the call returns;
- * of a dump it queues the next piece inside recvfrom(). So nothing here ever waits for the socket: an answer that is not
- * there was lost (the receive buffer overflowed), and is reported instead of waited for.
+ * The kernel carries out a request inside send(), message by message, and has queued every answer when the call
+ * returns; of a dump it queues the next piece inside recvfrom(). So nothing here ever waits for the socket: an answer
+ * that is not there was lost (the receive buffer overflowed), and is reported instead of waited for.
  *
  * Only the last message of a send asks for an acknowledgement. A refused message is answered in any case, and answers
- * come in order: the last one says that every message before it without an answer was carried out. Sequence numbers grow
- * by one per message over the life of the socket; answers to anything but the send under way are passed over, so that
- * a transaction that failed halfway cannot be taken for the next one.
+ * come in order: the last one says that every message before it without an answer was carried out. Sequence numbers
+ * grow by one per message over the life of the socket; answers to anything but the send under way are passed over, so
+ * that a transaction that failed halfway cannot be taken for the next one.
  */
 #include "config.h"
 
