@@ -372,6 +372,7 @@ void watch_close(struct manager *m);
 void watch_tick(struct manager *m);
 void watch_name(struct manager *m, const struct found_name *found);
 void watch_links(struct manager *m, struct link_info *v, size_t n); /* the whole mirror; sorts `v` */
+void watch_catch_up(struct manager *m); /* with everything the kernel has told */
 void watch_learn(struct manager *m, struct object *o);		    /* the nsid that a link just made tells */
 
 /* ---- reconcile.c ---- */
