@@ -30,7 +30,7 @@
 #include "object.h"
 #include "prepare.h"
 
-#define FIRST_IFINDEX 2 /* behind lo */
+#define FIRST_IFINDEX 100 /* behind lo and what tunnel modules put into every new namespace (fb_tunnels_only_for_init_net) */
 
 struct made_link {
 	int ifindexes[2];
@@ -43,6 +43,8 @@ struct create {
 	struct preparation p;
 	bool remake, committed;
 	bool lo_waits; /* lo is to come up with the first end in the new namespace */
+	struct operation *spare; /* to be started in its second half, or NULL */
+	int numbered;  /* ends in the new namespace that were given an ifindex */
 	struct sites sites; /* the new namespace is the first of them */
 	uint64_t cookie;
 	struct made_link made[MAX_LINKS_PER_REQUEST];
@@ -96,8 +98,8 @@ is_new(const struct create *c, const struct netns *n)
 	return n && c->p.ns && n->cookie == c->cookie;
 }
 
-/* The ends of a link with their open namespaces; an end in the new namespace comes first, with a number of its own: there
- * all numbers are free. */
+/* The ends of a link with their open namespaces; an end in the new namespace comes first. Each of those gets a number of
+ * its own, far from those that the kernel gives. */
 static int
 open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site sites[2], struct error *e)
 {
@@ -120,8 +122,9 @@ open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site s
 		sites[1] = sites[0];
 		sites[0] = first;
 	}
-	if (is_new(c, sites[0].netns))
-		sites[0].ifindex = FIRST_IFINDEX + (int)link;
+	for (unsigned i = 0; i < o->link.ends.n; i++)
+		if (is_new(c, sites[i].netns))
+			sites[i].ifindex = FIRST_IFINDEX + c->numbered++;
 	return 0;
 }
 
@@ -154,6 +157,13 @@ configure_ends(struct kernel *k, const struct link_site *sites, unsigned n, bool
 	return err;
 }
 
+static void
+start_spare(struct create *c)
+{
+	if (c->spare)
+		workers_submit(c->op.m->workers, &TAKE_PTR(c->spare)->job);
+}
+
 static int
 make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 {
@@ -173,6 +183,7 @@ make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 			error_prefix_field(e, "ends", sites[0].index);
 		return err;
 	}
+	start_spare(c);
 	c->lo_waits &= !at_once;
 	for (unsigned i = 0; i < ops->ends; i++) {
 		c->made[n].ifindexes[sites[i].index] = sites[i].ifindex;
@@ -287,6 +298,7 @@ create_run(struct job *j, void *thread)
 	struct error *e = &c->op.error;
 
 	c->op.result = c->p.ns ? make_with_namespace(c, thread, e) : make_links_alone(c, thread, e);
+	start_spare(c);
 	if (c->op.result < 0)
 		undo(c, thread);
 	sites_close(&c->sites);
@@ -431,9 +443,8 @@ create_objects(struct manager *m, struct request *r, method_handler *handler, vo
 	}
 	c->p = p;
 	c->reply = reply;
+	c->spare = p.ns ? spare_plan(m) : NULL;
 	create_start(c);
-	if (p.ns)
-		spare_wanted(m);
 	for (unsigned i = 0; i < c->op.n_objects; i++)
 		announce(m, CHANGE_CREATED, c->op.objects[i]);
 	return 0;

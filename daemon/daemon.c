@@ -89,6 +89,7 @@ load_settings(struct daemon *d, struct error *e)
 	return err;
 }
 
+/* A refusal is logged as well as answered: the interface that asks for a reload has no error with a text. */
 static int
 reload(void *arg, struct error *e)
 {
@@ -102,6 +103,8 @@ reload(void *arg, struct error *e)
 		server_set_limits(d->server, &limits);
 		manager_set_policy(d->manager, &policy);
 		log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "configuration read again");
+	} else {
+		log_event(LOG_ERR, MESSAGE_SETTINGS_REFUSED, NULL, "configuration not read again: %s", e->text);
 	}
 	notify_ready();
 	return err;
@@ -178,8 +181,7 @@ static void
 on_reload(evutil_socket_t signal_number UNUSED, short what UNUSED, void *arg)
 {
 	struct error e = { 0 };
-	if (reload(arg, &e) < 0)
-		log_event(LOG_ERR, MESSAGE_SETTINGS_REFUSED, NULL, "configuration not read again: %s", e.text);
+	reload(arg, &e);
 }
 
 static void

@@ -254,6 +254,8 @@ int may_change(struct manager *m, struct request *r, method_handler *handler, vo
 /* Starts an operation: locks its objects and submits it. `run` is called on a worker, `done` on the main thread with the
  * objects unlocked again. */
 void operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op));
+/* The same without submitting it. */
+void operation_prepare(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op));
 
 /* Commits records of objects from a worker: `state` instead of the one they have. */
 struct record {
@@ -279,7 +281,8 @@ int remake_objects(struct manager *m, struct request *r, struct object **objects
 		   struct error *e);
 
 /* ---- spare.c ---- */
-void spare_wanted(struct manager *m); /* a namespace is being made for a client */
+/* A namespace is going to be made for a client: the operation that makes another one, for the worker to submit, or NULL. */
+struct operation *spare_plan(struct manager *m);
 void spare_tick(struct manager *m);
 
 /* ---- configure.c: on workers ---- */

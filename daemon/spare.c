@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * When namespaces are made in advance: while a request that needs one is under way and others are likely to follow. It
- * is made beside that request, on a processor that has nothing else to do then; made between two requests it would
- * stand in the way of the next, since the kernel does not let go of the processor meanwhile.
+ * When namespaces are made in advance: in the second half of a request that needed one, when others are likely to follow.
+ * The worker that serves the request starts it once it has made the link, so that the two do not wait for each other
+ * under the kernel's RTNL; made after the request it would stand in the way of the next one, since the kernel does not
+ * let go of the processor meanwhile.
  */
 #include "config.h"
 
@@ -53,15 +54,20 @@ start(struct manager *m, void (*run)(struct job *j, void *thread), void (*done)(
 	return true;
 }
 
-void
-spare_wanted(struct manager *m)
+struct operation *
+spare_plan(struct manager *m)
 {
 	int64_t now = monotonic_ms();
 	bool burst = now - m->last_made < BURST_MS;
 
 	m->last_made = now;
-	if (burst && !m->stopping && m->spares_making == 0 && workers_pending(m->workers) < 2)
-		m->spares_making += start(m, make_run, make_done);
+	struct operation *op = burst && m->spares_making == 0 && workers_pending(m->workers) < 2 ? calloc(1, sizeof(*op)) : NULL;
+	if (op) {
+		op->m = m;
+		operation_prepare(op, make_run, make_done);
+		m->spares_making++;
+	}
+	return op;
 }
 
 void

@@ -143,14 +143,15 @@ static int
 look_up_made(struct rtnl *r, const struct link_site *site, struct link_info *made, struct error *e)
 {
 	int err = link_get(r, site->ifindex, site->ifindex ? NULL : site->end->interface, made, e);
-	if (err == 0 && (made->group != LINK_GROUP || (made->has_mac && memcmp(made->mac, site->mac, sizeof(made->mac)) != 0)))
-		return -ENODEV;
+	if (err == 0 &&
+	    (made->group != LINK_GROUP || (made->has_mac && memcmp(made->mac, site->mac, sizeof(made->mac)) != 0)))
+		return error_errno(e, ENODEV, "%s was taken away again by somebody else", site->end->interface);
 	return err;
 }
 
 int
-link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, const struct link_sequel *sequel,
-	    struct error *e)
+link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites,
+	    const struct link_sequel *sequel, struct error *e)
 {
 	struct rtnl *r;
 	int err = check_open(sites, ops->ends, e);

@@ -49,7 +49,8 @@ struct link_sequel {
 /* Makes the interfaces of a link, down, directly where they belong, by one RTM_NEWLINK sent in the namespace of
  * sites[0] with names, MACs, MTU, group, one TX and one RX queue. ifindexes are filled in from the kernel's answer
  * (NLM_F_ECHO, before Linux 6.2 a look-up by name); the peer's comes with its end, so no other call is needed.
- * `sequel` may be NULL, and needs an ifindex in sites[0]. ERROR_NAME_TAKEN names the interface, its field is
+ * `sequel` may be NULL. It needs an ifindex in sites[0], and that must be free, as all are in a new namespace: where the
+ * creation is refused, the kernel has still gone on to the sequel. ERROR_NAME_TAKEN names the interface, its field is
  * "ends[I].interface", I being the site's index. On failure no interface stays behind. */
 int link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, const struct link_sequel *sequel,
 		struct error *e);

@@ -55,7 +55,7 @@ describe(struct link_site sites[2], struct end ends[2], struct netns *a, struct 
 	ends[0] = (struct end){ .interface = names[0], .mtu = 1400 };
 	ends[1] = (struct end){ .interface = names[1], .mtu = 9000 };
 	sites[0] = (struct link_site){ .end = &ends[0], .netns = a, .mac = { 2, 0, 0, 0, 0, 1 } };
-	sites[1] = (struct link_site){ .end = &ends[1], .netns = b, .mac = { 2, 0, 0, 0, 0, 2 } };
+	sites[1] = (struct link_site){ .end = &ends[1], .netns = b, .mac = { 2, 0, 0, 0, 0, 2 }, .index = 1 };
 }
 
 /* `ip` in the namespace. */
@@ -400,9 +400,9 @@ main(void)
 {
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
-		SANDBOX_TEST(test_veth),        SANDBOX_TEST(test_veth_numbers), SANDBOX_TEST(test_no_echo),
-		SANDBOX_TEST(test_answer_lost), SANDBOX_TEST(test_name_taken),   SANDBOX_TEST(test_refused),
-		SANDBOX_TEST(test_bridge),      SANDBOX_TEST(test_changes),      SANDBOX_TEST(test_delete),
+		SANDBOX_TEST(test_veth),	SANDBOX_TEST(test_veth_numbers), SANDBOX_TEST(test_no_echo),
+		SANDBOX_TEST(test_answer_lost), SANDBOX_TEST(test_name_taken),	 SANDBOX_TEST(test_refused),
+		SANDBOX_TEST(test_bridge),	SANDBOX_TEST(test_changes),	 SANDBOX_TEST(test_delete),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
