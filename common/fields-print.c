@@ -1,108 +1,122 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Writes a struct as a JSON object by its field table. Keys are the table's own strings and never come twice, which
- * spares json-c a copy and a look-up for each: lists of thousands of objects pass here. */
+/* Writes a struct as a JSON object by its field table, straight into a text. */
 #include "config.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 
 #include "fields-private.h"
 #include "json.h"
+#include "text.h"
 
-static struct json_object *print_object(const struct type *t, const void *s, enum fields_view view);
+static void print_object(struct text *text, const struct type *t, const void *s, enum fields_view view);
 
-/* Puts `item` (taken) at the end; false if it is NULL or there is no room. */
-static bool
-append(struct json_object *array, struct json_object *item)
+/* A comma before every element but the first. */
+static void
+separate(struct text *text, size_t i)
 {
-	if (item && json_object_array_add(array, item) == 0)
-		return true;
-	json_object_put(item);
-	return false;
+	if (i > 0)
+		text_put(text, ",", 1);
 }
 
-static struct json_object *
-print_flags(const struct type *t, unsigned flags)
+static void
+print_flags(struct text *text, const struct type *t, unsigned flags)
 {
-	struct json_object *array CLEANUP(json_put) = json_object_new_array();
-	if (!array)
-		return NULL;
+	size_t n = 0;
+
+	text_put(text, "[", 1);
 	for (int i = 0; t->values[i]; i++)
-		if (flags & 1U << i && !append(array, json_object_new_string(t->values[i])))
-			return NULL;
-	return TAKE_PTR(array);
-}
-
-static struct json_object *
-print_strings(const struct strings *s)
-{
-	struct json_object *array CLEANUP(json_put) = json_object_new_array_ext((int)s->n);
-	if (!array)
-		return NULL;
-	for (size_t i = 0; i < s->n; i++)
-		if (!append(array, json_string(s->v[i])))
-			return NULL;
-	return TAKE_PTR(array);
-}
-
-/* The keys are not constant here: json-c copies them. */
-static struct json_object *
-print_pairs(const struct pairs *p)
-{
-	struct json_object *o CLEANUP(json_put) = json_object_new_object();
-	if (!o)
-		return NULL;
-	for (size_t i = 0; i < p->n; i++) {
-		struct json_object *value = json_string(p->v[i].value);
-		if (!value || json_object_object_add_ex(o, p->v[i].key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW) < 0) {
-			json_object_put(value);
-			return NULL;
+		if (flags & 1U << i) {
+			separate(text, n++);
+			text_string(text, t->values[i]);
 		}
-	}
-	return TAKE_PTR(o);
+	text_put(text, "]", 1);
 }
 
-static struct json_object *
-print_list(const struct type *t, const struct list *l, enum fields_view view)
+static void
+print_strings(struct text *text, const struct strings *s)
 {
-	struct json_object *array CLEANUP(json_put) = json_object_new_array_ext((int)l->n);
-	if (!array)
-		return NULL;
-	for (size_t i = 0; i < l->n; i++)
-		if (!append(array, print_object(t, list_at(t, l, i), view)))
-			return NULL;
-	return TAKE_PTR(array);
+	text_put(text, "[", 1);
+	for (size_t i = 0; i < s->n; i++) {
+		separate(text, i);
+		text_string(text, s->v[i]);
+	}
+	text_put(text, "]", 1);
 }
 
-/* A value that is there, whatever its type; NULL when out of memory. */
-static struct json_object *
-print_value(const struct field *f, const void *at, enum fields_view view)
+static void
+print_pairs(struct text *text, const struct pairs *p)
+{
+	text_put(text, "{", 1);
+	for (size_t i = 0; i < p->n; i++) {
+		separate(text, i);
+		text_string(text, p->v[i].key);
+		text_put(text, ":", 1);
+		text_string(text, p->v[i].value);
+	}
+	text_put(text, "}", 1);
+}
+
+static void
+print_list(struct text *text, const struct type *t, const struct list *l, enum fields_view view)
+{
+	text_put(text, "[", 1);
+	for (size_t i = 0; i < l->n; i++) {
+		separate(text, i);
+		print_object(text, t, list_at(t, l, i), view);
+	}
+	text_put(text, "]", 1);
+}
+
+static void
+print_json(struct text *text, struct json_object *o)
+{
+	size_t length;
+	const char *bytes = json_text(o, &length);
+
+	if (bytes)
+		text_put(text, bytes, length);
+	else
+		text->failed = true;
+}
+
+/* A value that is there, whatever its type. */
+static void
+print_value(struct text *text, const struct field *f, const void *at, enum fields_view view)
 {
 	switch (f->type) {
 	case FIELD_BOOL:
-		return json_object_new_boolean(*(const int *)at);
+		text_puts(text, *(const int *)at ? "true" : "false");
+		break;
 	case FIELD_INT:
-		return json_object_new_int64(*(const int64_t *)at);
+		text_number(text, *(const int64_t *)at);
+		break;
 	case FIELD_ENUM:
-		return json_object_new_string(enum_name(f->of, *(const int *)at));
+		text_string(text, enum_name(f->of, *(const int *)at));
+		break;
 	case FIELD_FLAGS:
-		return print_flags(f->of, *(const unsigned *)at);
+		print_flags(text, f->of, *(const unsigned *)at);
+		break;
 	case FIELD_STRING:
-		return json_string(*(char *const *)at);
+		text_string(text, *(char *const *)at);
+		break;
 	case FIELD_STRINGS:
-		return print_strings(at);
+		print_strings(text, at);
+		break;
 	case FIELD_PAIRS:
-		return print_pairs(at);
+		print_pairs(text, at);
+		break;
 	case FIELD_LIST:
-		return print_list(f->of, at, view);
+		print_list(text, f->of, at, view);
+		break;
 	case FIELD_STRUCT:
-		return print_object(f->of, *(void *const *)at, view);
+		print_object(text, f->of, *(void *const *)at, view);
+		break;
 	case FIELD_OBJECT:
-		return json_object_get(*(struct json_object *const *)at);
+		print_json(text, *(struct json_object *const *)at);
+		break;
 	case FIELD_EMBED:
 		break; /* has no value of its own */
 	}
-	return NULL;
 }
 
 /* An array or object that must be there is written as an empty one when nobody set it. */
@@ -114,36 +128,44 @@ is_left_out(const struct field *f, const void *at)
 	return field_absent(f, at) && (field_nullable(f) || !container);
 }
 
-static int
-print_fields(const struct type *t, const void *s, enum fields_view view, struct json_object *o)
+/* Returns how many fields the object has so far. Keys are the table's own and need no escaping. */
+static size_t
+print_fields(struct text *text, const struct type *t, const void *s, enum fields_view view, size_t n)
 {
 	for (const struct field *f = t->fields; f->name; f++) {
 		const void *at = field_in(f, s);
 		if (!field_visible(f, view) || is_left_out(f, at))
 			continue;
-		int r = f->type == FIELD_EMBED ? print_fields(f->of, at, view, o)
-					       : json_add(o, f->name, print_value(f, at, view));
-		if (r < 0)
-			return r;
+		if (f->type == FIELD_EMBED) {
+			n = print_fields(text, f->of, at, view, n);
+			continue;
+		}
+		separate(text, n++);
+		text_put(text, "\"", 1);
+		text_puts(text, f->name);
+		text_put(text, "\":", 2);
+		print_value(text, f, at, view);
 	}
-	return 0;
+	return n;
 }
 
-static struct json_object *
-print_object(const struct type *t, const void *s, enum fields_view view)
+static void
+print_object(struct text *text, const struct type *t, const void *s, enum fields_view view)
 {
-	struct json_object *o CLEANUP(json_put) = json_object_new_object();
-	if (!o || print_fields(t, s, view, o) < 0)
-		return NULL;
-	return TAKE_PTR(o);
+	text_put(text, "{", 1);
+	print_fields(text, t, s, view, 0);
+	text_put(text, "}", 1);
 }
 
 int
-fields_print(const struct type *t, const void *s, enum fields_view view, struct json_object **ret, struct error *e)
+fields_to_text(const struct type *t, const void *s, enum fields_view view, char **ret, struct error *e)
 {
-	struct json_object *o = print_object(t, s, view);
-	if (!o)
-		return error_errno(e, ENOMEM, "writing a %s", t->name);
-	*ret = o;
+	struct text text = { 0 };
+
+	print_object(&text, t, s, view);
+	char *bytes = text_take(&text, NULL);
+	if (!bytes)
+		return error_errno(e, ENOMEM, "writing a %s", t->name ? t->name : "reply");
+	*ret = bytes;
 	return 0;
 }

@@ -168,23 +168,6 @@ enum_value(const struct type *t, const char *name)
 }
 
 int
-fields_to_text(const struct type *t, const void *s, enum fields_view view, char **ret, struct error *e)
-{
-	struct json_object *o CLEANUP(json_put) = NULL;
-	int r = fields_print(t, s, view, &o, e);
-	if (r < 0)
-		return r;
-
-	size_t length;
-	const char *text = json_text(o, &length);
-	char *copy = text ? strdup(text) : NULL;
-	if (!copy)
-		return error_errno(e, ENOMEM, "writing a %s", t->name);
-	*ret = copy;
-	return 0;
-}
-
-int
 fields_from_text(const struct type *t, const char *text, enum fields_view view, void *s, struct error *e)
 {
 	struct json_object *o CLEANUP(json_put) = NULL;

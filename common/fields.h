@@ -116,10 +116,6 @@ void fields_init(const struct type *t, void *s);
  * which keep no grammar. */
 int fields_parse(const struct type *t, struct json_object *o, enum fields_view view, void *s, struct error *e);
 
-/* The JSON object of `s`; absent fields are left out, but an array or object that is not FIELD_NULLABLE is then written
- * empty. Text that is no valid UTF-8 is cleaned (utf8_clean()). Caller owns *ret (json_object_put). -ENOMEM only. */
-int fields_print(const struct type *t, const void *s, enum fields_view view, struct json_object **ret, struct error *e);
-
 /* Frees what `s` points to and initialises it again; `s` itself stays the caller's. */
 void fields_done(const struct type *t, void *s);
 
@@ -130,8 +126,11 @@ int fields_copy(const struct type *t, const void *from, void *to, struct error *
  * Returns false and the path of the first difference in `path` (size bytes), or true when all are equal. */
 bool fields_match(const struct type *t, const void *want, const void *have, char *path, size_t size);
 
-/* Text forms of a record, for the store: compact JSON. *ret is the caller's (free). */
+/* The JSON object of `s` as compact text; absent fields are left out, but an array or object that is not FIELD_NULLABLE is
+ * then written empty. Text that is no valid UTF-8 is cleaned (utf8_clean()). *ret is the caller's (free). -ENOMEM only. */
 int fields_to_text(const struct type *t, const void *s, enum fields_view view, char **ret, struct error *e);
+
+/* fields_parse() of a text. */
 int fields_from_text(const struct type *t, const char *text, enum fields_view view, void *s, struct error *e);
 
 /* Name of an enum value ("" if absent) and back (-1 if unknown). */

@@ -176,6 +176,7 @@ const struct type namespace_type = {
 		  .doc = "In words: why it is lost or draining, or how it drifted"),
 		F(namespace, boot, "boot", FIELD_STRING, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		F(namespace, changing, "changing", FIELD_BOOL, .flags = FIELD_NULLABLE | FIELD_RECORD),
+		F(namespace, unconfirmed, "unconfirmed", FIELD_BOOL, .flags = FIELD_NULLABLE | FIELD_RECORD),
 		{ 0 },
 	},
 };

@@ -104,6 +104,7 @@ struct namespace {
 	/* record */
 	char *boot;
 	int changing;
+	int unconfirmed; /* recorded before it had its name */
 };
 
 extern const struct type lifetime_type, state_type, link_kind_type, namespace_kind_type;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "text.h"
 
 static int
 refuse(struct error *e, const char *key, const char *what)
@@ -217,6 +218,24 @@ varlink_format_reply(struct json_object *parameters, bool continues, char **ret,
 	if (o && add_parameters(o, parameters) == 0)
 		r = add_flag(o, "continues", continues);
 	return finish(r, o, ret, length, e);
+}
+
+int
+varlink_format_reply_text(const char *parameters, bool continues, char **ret, size_t *length, struct error *e)
+{
+	struct text text = { 0 };
+	bool empty = !parameters || strcmp(parameters, "{}") == 0;
+
+	text_puts(&text, empty ? "{" : "{\"parameters\":");
+	text_puts(&text, empty ? "" : parameters);
+	if (continues)
+		text_puts(&text, empty ? "\"continues\":true" : ",\"continues\":true");
+	text_put(&text, "}", 1);
+	char *bytes = text_take(&text, length);
+	if (!bytes)
+		return error_errno(e, ENOMEM, "writing a reply");
+	*ret = bytes;
+	return 0;
 }
 
 /* The errno goes out where it says more than the error's name does. */

@@ -37,6 +37,9 @@ int varlink_format_call(const char *method, struct json_object *parameters, bool
 			size_t *length, struct error *e);
 int varlink_format_reply(struct json_object *parameters, bool continues, char **ret, size_t *length, struct error *e);
 
+/* The same of parameters that are text already: a JSON object, or NULL for none. */
+int varlink_format_reply_text(const char *parameters, bool continues, char **ret, size_t *length, struct error *e);
+
 /* The reply for an error: its wire name with the parameters that its description declares. */
 int varlink_format_error(const struct error *error, char **ret, size_t *length, struct error *e);
 

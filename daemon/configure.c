@@ -111,6 +111,16 @@ master_of(struct rtnl *r, const struct end *e, int *ret, struct error *err)
 	return result;
 }
 
+int
+put_end(struct rtnl *r, const struct end *e, int ifindex, struct error *err)
+{
+	int result = put_addresses(r, e, ifindex, err);
+
+	if (result == 0 && e->up)
+		link_put_up(r, ifindex, true, e->interface);
+	return result < 0 ? result : put_routes(r, e, ifindex, err);
+}
+
 /* IPv6 is switched off on a host end without v6 addresses before it comes up: its link-local routes would make every
  * later interface slower to add (fib6 keeps those of all interfaces in one list). */
 int
@@ -127,11 +137,7 @@ configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifinde
 		return result;
 	if (master)
 		link_put_master(r, ifindex, master, e->interface);
-	result = put_addresses(r, e, ifindex, err);
-	if (result == 0 && e->up)
-		link_put_up(r, ifindex, true, e->interface);
-	if (result == 0)
-		result = put_routes(r, e, ifindex, err);
+	result = put_end(r, e, ifindex, err);
 	if (result < 0) {
 		rtnl_reset(r);
 		return result;
@@ -140,15 +146,22 @@ configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifinde
 }
 
 int
-configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, bool loopback, struct error *e)
+set_lo_up(struct kernel *k, struct netns *n, struct error *e)
 {
 	struct rtnl *r;
 	int result = netns_rtnl(k, n, &r, e);
 
-	if (result == 0 && loopback && ns->loopback == 1) {
-		link_put_up(r, 1, true, "lo");
-		result = rtnl_send(r, e);
-	}
+	if (result < 0)
+		return result;
+	link_put_up(r, 1, true, "lo");
+	return rtnl_send(r, e);
+}
+
+int
+configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e)
+{
+	int result = 0;
+
 	for (size_t i = 0; i < ns->sysctls.n && result == 0; i++)
 		result = netns_sysctl_set(k, n, ns->sysctls.v[i].key, ns->sysctls.v[i].value, e);
 	if (result == 0 && ns->nsid != FIELD_ABSENT_INT)

@@ -2,14 +2,20 @@
 /*
  * Theory of operation
  *
- * One operation makes a namespace with its links, or links alone, all or nothing:
+ * One operation makes a namespace with its links, or links alone, all or nothing.
+ *
+ * With a new namespace nothing outlasts this process before it is pinned under its name: if nsd dies, the namespace and
+ * the veths in it die with it. So one commit is enough:
  *
  *   main    prepare.c has checked and completed the specification; names are reserved in the indexes
- *   worker  make the namespace (nothing but this process holds it yet: a crash leaves nothing), so its cookie is known
- *   worker  commit the intent, cookie included: from here on a crash can be cleaned up by the record alone
- *   worker  pin the namespace under its name, make and configure the links, host ends up last
- *   worker  commit the result; durable when anything in it is persistent
- *   main    note what the kernel gave, announce, answer
+ *   worker  make the namespace, set it up, make and configure the links, host ends up last
+ *   worker  commit the result, marked `unconfirmed`; durable when anything in it is persistent
+ *   worker  pin the namespace under its name
+ *   main    note what the kernel gave, announce, answer; the mark is taken off in the background
+ *
+ * A start that finds a record still marked, but no pin, cannot know whether the request was answered: it makes the
+ * namespace again. Links between namespaces that are there already would stay behind, so their intent is committed first:
+ * commit as creating, make, commit as ready.
  *
  * A failure undoes in reverse order and deletes the records. To make lost objects again (after a reboot, or on request)
  * the same steps run, but a failure leaves them recorded as lost, and what is left of an earlier try is removed first.
@@ -24,6 +30,8 @@
 #include "object.h"
 #include "prepare.h"
 
+#define FIRST_IFINDEX 100 /* behind lo and what tunnel modules put into every new namespace (fb_tunnels_only_for_init_net) */
+
 struct made_link {
 	int ifindexes[2];
 	uint64_t cookies[2];
@@ -33,15 +41,20 @@ struct made_link {
 struct create {
 	struct operation op;
 	struct preparation p;
-	bool remake, pinned;
-	bool lo_waits; /* to be set up with the first end in the new namespace */
-	struct sites sites;
-	struct netns netns; /* the new namespace until it is among the sites */
+	bool remake, committed;
+	bool lo_waits; /* lo is to come up with the first end in the new namespace */
+	struct operation *spare; /* to be started in its second half, or NULL */
+	int numbered;  /* ends in the new namespace that were given an ifindex */
+	struct sites sites; /* the new namespace is the first of them */
 	uint64_t cookie;
-	int nsid;
 	struct made_link made[MAX_LINKS_PER_REQUEST];
 	created_reply *reply;
 	changed_reply *remade_reply;
+};
+
+struct sequel {
+	const struct create *c;
+	const struct end *end;
 };
 
 /* ---- on a worker ---- */
@@ -53,7 +66,7 @@ commit_all(struct create *c, int state, bool durable, struct error *e)
 	unsigned n = 0;
 
 	if (c->p.ns)
-		records[n++] = (struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie };
+		records[n++] = (struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie, .unconfirmed = true };
 	for (unsigned i = 0; i < c->p.n_links; i++) {
 		struct record *r = &records[n++];
 		*r = (struct record){ .object = c->p.links[i], .state = state };
@@ -61,22 +74,6 @@ commit_all(struct create *c, int state, bool durable, struct error *e)
 		memcpy(r->ifindexes, c->made[i].ifindexes, sizeof(r->ifindexes));
 	}
 	return commit(c->op.m, records, n, durable, e);
-}
-
-static int
-open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site sites[2], struct error *e)
-{
-	const struct object *o = c->p.links[link];
-	int err = 0;
-
-	for (unsigned i = 0; i < o->link.ends.n && err == 0; i++) {
-		const struct end *end = link_end(o, i);
-		sites[i] = (struct link_site){ .end = end };
-		err = sites_open(&c->sites, k, end->namespace, c->p.end_cookies[link][i], &sites[i].netns, e);
-		if (err == 0)
-			err = mac_parse(end->mac, sites[i].mac, e);
-	}
-	return err;
 }
 
 /* What an earlier try left behind: an interface of this name, group and MAC. Its peer goes along. */
@@ -95,20 +92,76 @@ remove_leftover(struct kernel *k, const struct link_site *s, struct error *e)
 	return link_delete(r, info.ifindex, e);
 }
 
-/* The first end in a new namespace takes lo along, in the same message to the kernel. */
-static int
-configure(struct create *c, struct kernel *k, const struct link_site *s, unsigned i, struct error *e)
+static bool
+is_new(const struct create *c, const struct netns *n)
 {
-	struct rtnl *r;
+	return n && c->p.ns && n->cookie == c->cookie;
+}
 
-	if (s->netns && c->lo_waits && s->netns->cookie == c->cookie && netns_rtnl(k, s->netns, &r, NULL) == 0) {
-		link_put_up(r, 1, true, "lo");
-		c->lo_waits = false;
+/* The ends of a link with their open namespaces; an end in the new namespace comes first. Each of those gets a number of
+ * its own, far from those that the kernel gives. */
+static int
+open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site sites[2], struct error *e)
+{
+	const struct object *o = c->p.links[link];
+	int err = 0;
+
+	for (unsigned i = 0; i < o->link.ends.n && err == 0; i++) {
+		const struct end *end = link_end(o, i);
+		sites[i] = (struct link_site){ .end = end, .index = i };
+		err = sites_open(&c->sites, k, end->namespace, c->p.end_cookies[link][i], &sites[i].netns, e);
+		if (err == 0)
+			err = mac_parse(end->mac, sites[i].mac, e);
 	}
-	int err = configure_end(k, s->netns, s->end, s->ifindex, e);
+	for (unsigned i = 0; i < o->link.ends.n && err == 0 && c->remake; i++)
+		err = remove_leftover(k, &sites[i], e);
 	if (err < 0)
-		error_prefix_field(e, "ends", i);
+		return err;
+	if (o->link.ends.n == 2 && !is_new(c, sites[0].netns) && is_new(c, sites[1].netns)) {
+		struct link_site first = sites[1];
+		sites[1] = sites[0];
+		sites[0] = first;
+	}
+	for (unsigned i = 0; i < o->link.ends.n; i++)
+		if (is_new(c, sites[i].netns))
+			sites[i].ifindex = FIRST_IFINDEX + c->numbered++;
+	return 0;
+}
+
+/* The configuration of an end in the new namespace goes to the kernel with its creation, and lo with the first of them. */
+static int
+put_sequel(struct rtnl *r, int ifindex, void *arg, struct error *e)
+{
+	const struct sequel *s = arg;
+
+	int err = put_end(r, s->end, ifindex, e);
+	if (err == 0 && s->c->lo_waits)
+		link_put_up(r, 1, true, "lo");
 	return err;
+}
+
+/* Ends in namespaces first: once the host's end is up, the link carries packets. */
+static int
+configure_ends(struct kernel *k, const struct link_site *sites, unsigned n, bool first_done, struct error *e)
+{
+	int err = 0;
+
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = first_done ? 1 : 0; i < n && err == 0; i++) {
+			if ((pass == 0) != (sites[i].netns != NULL))
+				continue;
+			err = configure_end(k, sites[i].netns, sites[i].end, sites[i].ifindex, e);
+			if (err < 0)
+				error_prefix_field(e, "ends", sites[i].index);
+		}
+	return err;
+}
+
+static void
+start_spare(struct create *c)
+{
+	if (c->spare)
+		workers_submit(c->op.m->workers, &TAKE_PTR(c->spare)->job);
 }
 
 static int
@@ -116,70 +169,35 @@ make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 {
 	const struct object *o = c->p.links[n];
 	const struct link_kind_ops *ops = link_kind_ops(o->link.kind);
-	struct made_link *made = &c->made[n];
 	struct link_site sites[2];
 	int err = open_sites(c, k, n, sites, e);
 
-	for (unsigned i = 0; c->remake && i < ops->ends && err == 0; i++)
-		err = remove_leftover(k, &sites[i], e);
-	if (err == 0)
-		err = link_create(k, ops, sites, e);
 	if (err < 0)
 		return err;
-	made->made = true;
-	for (unsigned i = 0; i < ops->ends; i++) {
-		made->ifindexes[i] = sites[i].ifindex;
-		made->cookies[i] = sites[i].netns ? sites[i].netns->cookie : kernel_cookie(k);
+	struct sequel s = { .c = c, .end = sites[0].end };
+	const struct link_sequel sequel = { .put = put_sequel, .arg = &s };
+	bool at_once = sites[0].ifindex && !sites[0].end->bridge;
+	err = link_create(k, ops, sites, at_once ? &sequel : NULL, e);
+	if (err < 0) {
+		if (at_once && !*e->field)
+			error_prefix_field(e, "ends", sites[0].index);
+		return err;
 	}
-	/* Ends in namespaces first: once the host's end is up, the link carries packets. */
-	for (unsigned pass = 0; pass < 2; pass++)
-		for (unsigned i = 0; i < ops->ends && err == 0; i++)
-			if ((pass == 0) == (sites[i].netns != NULL))
-				err = configure(c, k, &sites[i], i, e);
-	return err;
+	start_spare(c);
+	c->lo_waits &= !at_once;
+	for (unsigned i = 0; i < ops->ends; i++) {
+		c->made[n].ifindexes[sites[i].index] = sites[i].ifindex;
+		c->made[n].cookies[sites[i].index] = sites[i].netns ? sites[i].netns->cookie : kernel_cookie(k);
+	}
+	c->made[n].made = true;
+	return configure_ends(k, sites, ops->ends, at_once, e);
 }
 
 static int
-make_namespace(struct create *c, struct kernel *k, struct error *e)
-{
-	int err = netns_make(k, &c->netns, e);
-	if (err == 0)
-		c->cookie = c->netns.cookie;
-	return err;
-}
-
-static bool
-has_link_inside(const struct create *c, const char *name)
-{
-	for (unsigned n = 0; n < c->p.n_links; n++)
-		for (unsigned i = 0; i < c->p.links[n]->link.ends.n; i++) {
-			const struct end *end = link_end(c->p.links[n], i);
-			if (end->namespace && strcmp(end->namespace, name) == 0)
-				return true;
-		}
-	return false;
-}
-
-/* Everything that outlives this process. */
-static int
-make_kept(struct create *c, struct kernel *k, struct error *e)
+make_links(struct create *c, struct kernel *k, struct error *e)
 {
 	int err = 0;
 
-	if (c->p.ns) {
-		const struct namespace *ns = &c->p.ns->ns;
-		c->lo_waits = ns->loopback == 1 && has_link_inside(c, ns->name);
-		err = netns_pin(k, ns->name, c->netns.fd, e);
-		c->pinned = err == 0;
-		if (err == 0)
-			err = configure_namespace(k, &c->netns, ns, !c->lo_waits, e);
-		if (err == 0 && !c->p.host_ends && ns->nsid == FIELD_ABSENT_INT) /* a host end brings one by itself */
-			err = netns_set_nsid(k, &c->netns, -1, e);
-		if (err == 0 && !c->p.host_ends)
-			err = netns_nsid(k, &c->netns, &c->nsid, e);
-		if (err == 0)
-			sites_add(&c->sites, ns->name, &c->netns);
-	}
 	for (unsigned i = 0; i < c->p.n_links && err == 0; i++) {
 		err = make_link(c, k, i, e);
 		if (err < 0 && (c->p.ns || c->p.n_links > 1))
@@ -208,9 +226,7 @@ undo(struct create *c, struct kernel *k)
 
 	for (unsigned i = c->p.n_links; i-- > 0;)
 		undo_link(c, k, i);
-	if (c->pinned && netns_unpin(k, c->p.ns->ns.name, c->cookie, &e) < 0)
-		log_error("cannot take back the name of namespace \"%s\": %s", c->p.ns->ns.name, e.text);
-	if (commit_all(c, c->remake ? STATE_LOST : -1, false, &e) < 0)
+	if (c->committed && commit_all(c, c->remake ? STATE_LOST : -1, false, &e) < 0)
 		log_error("cannot take back a record: %s", e.text);
 }
 
@@ -229,33 +245,63 @@ remove_old_pin(struct kernel *k, const struct namespace *ns, struct error *e)
 	return err;
 }
 
+/* Everything about a new namespace that is gone with this process. */
 static int
-make_all(struct create *c, struct kernel *k, struct error *e)
+make_unpinned(struct create *c, struct kernel *k, struct error *e)
 {
-	int err = c->p.ns ? make_namespace(c, k, e) : 0;
+	const struct namespace *ns = &c->p.ns->ns;
+	struct netns n = NETNS_INIT;
+	int err = netns_make(k, &n, e);
 
-	if (err == 0 && c->remake && c->p.ns)
-		err = remove_old_pin(k, &c->p.ns->ns, e);
-	if (err == 0)
-		err = commit_all(c, c->remake ? STATE_LOST : STATE_CREATING, false, e);
 	if (err < 0)
 		return err;
-	err = make_kept(c, k, e);
+	c->cookie = n.cookie;
+	sites_add(&c->sites, ns->name, &n);
+	struct netns *made = &c->sites.v[0].netns;
+	c->lo_waits = ns->loopback == 1;
+	err = configure_namespace(k, made, ns, e);
+	if (err == 0)
+		err = make_links(c, k, e);
+	if (err == 0 && c->lo_waits)
+		err = set_lo_up(k, made, e);
+	return err;
+}
+
+static int
+make_with_namespace(struct create *c, struct kernel *k, struct error *e)
+{
+	int err = make_unpinned(c, k, e);
+
+	if (err == 0 && c->remake)
+		err = remove_old_pin(k, &c->p.ns->ns, e);
 	if (err == 0)
 		err = commit_all(c, STATE_READY, c->p.durable, e);
-	if (err < 0)
-		undo(c, k);
-	return err;
+	c->committed = err == 0;
+	return err < 0 ? err : netns_pin(k, c->p.ns->ns.name, c->sites.v[0].netns.fd, e);
+}
+
+static int
+make_links_alone(struct create *c, struct kernel *k, struct error *e)
+{
+	int err = commit_all(c, c->remake ? STATE_LOST : STATE_CREATING, false, e);
+
+	c->committed = err == 0;
+	if (err == 0)
+		err = make_links(c, k, e);
+	return err < 0 ? err : commit_all(c, STATE_READY, c->p.durable, e);
 }
 
 static void
 create_run(struct job *j, void *thread)
 {
 	struct create *c = (struct create *)j;
+	struct error *e = &c->op.error;
 
-	c->op.result = make_all(c, thread, &c->op.error);
+	c->op.result = c->p.ns ? make_with_namespace(c, thread, e) : make_links_alone(c, thread, e);
+	start_spare(c);
+	if (c->op.result < 0)
+		undo(c, thread);
 	sites_close(&c->sites);
-	netns_close(&c->netns);
 }
 
 /* ---- back on the main thread ---- */
@@ -283,8 +329,9 @@ note_made(struct create *c)
 		o->ns.cookie = (int64_t)c->cookie;
 		object_set_state(o, STATE_READY);
 		object_set_message(o, NULL);
-		if (c->nsid >= 0)
-			object_set_nsid(m, o, c->nsid);
+		if (o->ns.nsid != FIELD_ABSENT_INT)
+			object_set_nsid(m, o, (int)o->ns.nsid);
+		confirm_later(m, o);
 		announce(m, change, o);
 	}
 	for (unsigned i = 0; i < c->p.n_links; i++) {
@@ -353,8 +400,6 @@ create_new(struct manager *m, struct request *r)
 	c->op.m = m;
 	c->op.request = r;
 	c->op.objects = c->op.few;
-	c->netns = (struct netns)NETNS_INIT;
-	c->nsid = -1;
 	return c;
 }
 
@@ -398,6 +443,7 @@ create_objects(struct manager *m, struct request *r, method_handler *handler, vo
 	}
 	c->p = p;
 	c->reply = reply;
+	c->spare = p.ns ? spare_plan(m) : NULL;
 	create_start(c);
 	for (unsigned i = 0; i < c->op.n_objects; i++)
 		announce(m, CHANGE_CREATED, c->op.objects[i]);

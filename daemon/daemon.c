@@ -38,6 +38,7 @@
 #define TICK_MS 100
 #define STOP_MS 5000
 #define EVENTS_MS 3
+#define LOOP_NICE (-10)
 
 enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, TIMER_EVENTS, N_TIMERS };
 enum source { SOURCE_TERM, SOURCE_INT, SOURCE_HUP, SOURCE_WORKERS, SOURCE_EVENTS, SOURCE_WATCH, N_SOURCES };
@@ -88,6 +89,7 @@ load_settings(struct daemon *d, struct error *e)
 	return err;
 }
 
+/* A refusal is logged as well as answered: the interface that asks for a reload has no error with a text. */
 static int
 reload(void *arg, struct error *e)
 {
@@ -101,6 +103,8 @@ reload(void *arg, struct error *e)
 		server_set_limits(d->server, &limits);
 		manager_set_policy(d->manager, &policy);
 		log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "configuration read again");
+	} else {
+		log_event(LOG_ERR, MESSAGE_SETTINGS_REFUSED, NULL, "configuration not read again: %s", e->text);
 	}
 	notify_ready();
 	return err;
@@ -177,8 +181,7 @@ static void
 on_reload(evutil_socket_t signal_number UNUSED, short what UNUSED, void *arg)
 {
 	struct error e = { 0 };
-	if (reload(arg, &e) < 0)
-		log_event(LOG_ERR, MESSAGE_SETTINGS_REFUSED, NULL, "configuration not read again: %s", e.text);
+	reload(arg, &e);
 }
 
 static void
@@ -190,27 +193,23 @@ on_workers(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 	check_stopped(d);
 }
 
-/* Every request of nsd's own makes a dozen kernel events. So that not each of them wakes the loop, reading pauses for
- * EVENTS_MS after some were read, and goes on by itself as long as there are any. */
+/* Every request of nsd's own makes a dozen kernel events and touches the directory of names. So that not each of them
+ * wakes the loop, reading pauses for EVENTS_MS after something was read, and goes on by itself as long as more comes. */
 static void
-on_events(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+on_kernel(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct daemon *d = arg;
+	bool any = manager_events(d->manager);
 
-	if (manager_events(d->manager)) {
-		event_del(d->sources[SOURCE_EVENTS]);
+	any |= manager_watch(d->manager);
+	for (size_t i = SOURCE_EVENTS; i <= SOURCE_WATCH; i++)
+		if (any)
+			event_del(d->sources[i]);
+		else
+			event_add(d->sources[i], NULL);
+	if (any)
 		event_add(d->timers[TIMER_EVENTS], &(struct timeval){ .tv_usec = EVENTS_MS * 1000 });
-	} else {
-		event_add(d->sources[SOURCE_EVENTS], NULL);
-	}
 	manager_settle(d->manager);
-}
-
-static void
-on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
-{
-	struct daemon *d = arg;
-	manager_watch(d->manager);
 }
 
 static void
@@ -223,6 +222,14 @@ gauges(void *arg, int64_t *connections, int64_t *requests)
 }
 
 /* ---- start ---- */
+
+/* The loop answers at once even while workers keep the kernel busy: its work is always short. Not in real time, which
+ * would have the scheduler move it from processor to processor, at the cost of every request. */
+static void
+prefer_loop(void)
+{
+	setpriority(PRIO_PROCESS, 0, LOOP_NICE); /* of this thread; where that is not allowed it stays as it is */
+}
 
 static int
 thread_start(void *arg, void **ret, struct error *e)
@@ -364,13 +371,13 @@ add_events(struct daemon *d, struct error *e)
 		{ &d->timers[TIMER_TICK], -1, EV_PERSIST, on_tick, TICK_MS * 1000 },
 		{ &d->timers[TIMER_WATCHDOG], -1, EV_PERSIST, on_watchdog, watchdog > 0 ? watchdog : -1 },
 		{ &d->timers[TIMER_STOP], -1, 0, on_stop_timeout, -1 },
-		{ &d->timers[TIMER_EVENTS], -1, 0, on_events, -1 },
+		{ &d->timers[TIMER_EVENTS], -1, 0, on_kernel, -1 },
 		{ &d->sources[SOURCE_TERM], SIGTERM, EV_SIGNAL | EV_PERSIST, on_stop, 0 },
 		{ &d->sources[SOURCE_INT], SIGINT, EV_SIGNAL | EV_PERSIST, on_stop, 0 },
 		{ &d->sources[SOURCE_HUP], SIGHUP, EV_SIGNAL | EV_PERSIST, on_reload, 0 },
 		{ &d->sources[SOURCE_WORKERS], workers_fd(d->workers), EV_READ | EV_PERSIST, on_workers, 0 },
-		{ &d->sources[SOURCE_EVENTS], manager_events_fd(d->manager), EV_READ | EV_PERSIST, on_events, 0 },
-		{ &d->sources[SOURCE_WATCH], manager_watch_fd(d->manager), EV_READ | EV_PERSIST, on_watch, 0 },
+		{ &d->sources[SOURCE_EVENTS], manager_events_fd(d->manager), EV_READ | EV_PERSIST, on_kernel, 0 },
+		{ &d->sources[SOURCE_WATCH], manager_watch_fd(d->manager), EV_READ | EV_PERSIST, on_kernel, 0 },
 	};
 	int err = 0;
 
@@ -397,6 +404,8 @@ start(struct daemon *d, struct error *e)
 		err = start_server(d, e);
 	if (err == 0)
 		err = add_events(d, e);
+	if (err == 0)
+		prefer_loop();
 	return err;
 }
 

@@ -113,20 +113,28 @@ send_text(struct request *r, const char *text, size_t length, int fd)
 		close(fd);
 }
 
+/* Sends a reply that is text already. */
 static void
-answer(struct request *r, struct json_object *parameters, bool continues, int fd)
+answer(struct request *r, const char *text, size_t length, bool continues, int fd)
 {
-	CLEANUP(free_ptr) char *text = NULL;
-	size_t length;
-
 	r->busy++;
-	if (varlink_format_reply(parameters, continues, &text, &length, NULL) == 0)
+	if (text)
 		send_text(r, text, length, fd);
 	else if (fd >= 0)
 		close(fd);
 	if (!continues)
 		finish(r);
 	release(r);
+}
+
+static void
+answer_json(struct request *r, struct json_object *parameters, bool continues)
+{
+	CLEANUP(free_ptr) char *text = NULL;
+	size_t length = 0;
+
+	varlink_format_reply(parameters, continues, &text, &length, NULL);
+	answer(r, text, length, continues, -1);
 }
 
 void
@@ -145,18 +153,24 @@ request_error(struct request *r, const struct error *error)
 static void
 answer_fields(struct request *r, const struct type *t, const void *value, bool continues, int fd)
 {
-	CLEANUP(json_put) struct json_object *o = NULL;
+	CLEANUP(free_ptr) char *parameters = NULL, *text = NULL;
 	struct error e = { 0 };
+	size_t length = 0;
+	int err = 0;
 
-	if (!t || !r->connection || r->oneway) {
-		answer(r, NULL, continues, fd);
-	} else if (fields_print(t, value, VIEW_OUTPUT, &o, &e) < 0) {
-		if (fd >= 0)
-			close(fd);
-		request_error(r, &e);
-	} else {
-		answer(r, o, continues, fd);
+	if (r->connection && !r->oneway) {
+		if (t)
+			err = fields_to_text(t, value, VIEW_OUTPUT, &parameters, &e);
+		if (err == 0)
+			err = varlink_format_reply_text(parameters, continues, &text, &length, &e);
 	}
+	if (err == 0) {
+		answer(r, text, length, continues, fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	request_error(r, &e);
 }
 
 void
@@ -180,13 +194,13 @@ request_continue(struct request *r, const struct type *t, const void *value)
 void
 request_reply_json(struct request *r, struct json_object *parameters)
 {
-	answer(r, parameters, false, -1);
+	answer_json(r, parameters, false);
 }
 
 void
 request_continue_json(struct request *r, struct json_object *parameters)
 {
-	answer(r, parameters, true, -1);
+	answer_json(r, parameters, true);
 }
 
 void

@@ -430,13 +430,19 @@ operation_back(struct job *j)
 }
 
 void
-operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
+operation_prepare(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
 {
 	for (unsigned i = 0; i < op->n_objects; i++)
 		op->objects[i]->busy = true;
 	op->job.run = run;
 	op->job.done = operation_back;
 	op->finish = done;
+}
+
+void
+operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
+{
+	operation_prepare(op, run, done);
 	workers_submit(op->m->workers, &op->job);
 }
 
@@ -448,6 +454,7 @@ record_text(struct manager *m, const struct record *r, char **ret, struct error 
 		struct namespace ns = r->ns ? *r->ns : r->object->ns;
 		ns.state = r->state;
 		ns.changing = r->changing;
+		ns.unconfirmed = r->unconfirmed;
 		ns.boot = m->boot;
 		if (r->cookie)
 			ns.cookie = (int64_t)r->cookie;
@@ -638,7 +645,9 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
+	spare_tick(m);
 	store_tick(m);
+	confirm_tick(m);
 	parked_tick(m);
 	drain_tick(m);
 	attached_tick(m);

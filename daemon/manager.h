@@ -40,12 +40,12 @@ void manager_start(struct manager *m);
 /* No new work from here on; what is under way goes on to its end. */
 void manager_stop(struct manager *m);
 
-/* To be called when the descriptor is readable: kernel events (returns whether there were any), and the watch on the
- * directory of namespaces. */
+/* To be called when the descriptor is readable: kernel events, and the watch on the directory of namespaces. They return
+ * whether there was anything. */
 int manager_events_fd(const struct manager *m);
 bool manager_events(struct manager *m);
 int manager_watch_fd(const struct manager *m);
-void manager_watch(struct manager *m);
+bool manager_watch(struct manager *m);
 
 /* To be called about every 100 ms, and after workers_collect(). */
 void manager_tick(struct manager *m);

@@ -66,6 +66,7 @@ struct object {
 	/* namespaces */
 	int nsid; /* -1 unknown */
 	bool unpinned, nsid_gone;
+	bool unconfirmed; /* its record still says that it may have no name */
 	int pidfd; /* attached: of the process it was taken from; -1 none */
 
 	/* links */
@@ -148,11 +149,20 @@ struct manager {
 	int64_t last_event, last_judged, last_resync;
 	size_t audit_namespace, audit_link, ticks;
 
+	unsigned unconfirmed; /* about how many objects are */
+	bool confirming;
+
+	int64_t last_made; /* a namespace, for a client; CLOCK_MONOTONIC milliseconds */
+	unsigned spares, spares_making;
+	bool spares_dropping;
+
 	bool reconciled, stopping;
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
 	bool retry_start;	/* the first look at the kernel failed */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
+	bool behind;		/* there are more events than one reading takes */
+	bool taking_inventory;	/* events wait: those of before are read, later ones come after it */
 	unsigned reconciling; /* operations of the start-up still under way */
 };
 
@@ -244,6 +254,8 @@ int may_change(struct manager *m, struct request *r, method_handler *handler, vo
 /* Starts an operation: locks its objects and submits it. `run` is called on a worker, `done` on the main thread with the
  * objects unlocked again. */
 void operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op));
+/* The same without submitting it. */
+void operation_prepare(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op));
 
 /* Commits records of objects from a worker: `state` instead of the one they have. */
 struct record {
@@ -251,7 +263,7 @@ struct record {
 	const struct namespace *ns; /* what it is to be, where that differs from what the object says */
 	const struct link *link;
 	int state;	    /* -1: delete the record */
-	bool changing;
+	bool changing, unconfirmed;
 	uint64_t cookie;    /* namespaces */
 	uint64_t cookies[2]; /* links */
 	int ifindexes[2];
@@ -268,6 +280,11 @@ typedef void changed_reply(struct request *r, struct object *o);
 int remake_objects(struct manager *m, struct request *r, struct object **objects, unsigned n, changed_reply *reply,
 		   struct error *e);
 
+/* ---- spare.c ---- */
+/* A namespace is going to be made for a client: the operation that makes another one, for the worker to submit, or NULL. */
+struct operation *spare_plan(struct manager *m);
+void spare_tick(struct manager *m);
+
 /* ---- configure.c: on workers ---- */
 /* One open namespace per name during an operation. */
 struct site {
@@ -283,13 +300,19 @@ int sites_open(struct sites *s, struct kernel *k, const char *name, uint64_t coo
 void sites_add(struct sites *s, const char *name, struct netns *n); /* takes over an open one */
 void sites_close(struct sites *s);
 bool end_has_ipv6(const struct end *e);
+int put_end(struct rtnl *r, const struct end *e, int ifindex, struct error *err); /* messages only; no bridge */
 int configure_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, struct error *err);
-int configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, bool loopback, struct error *e);
+int set_lo_up(struct kernel *k, struct netns *n, struct error *e);
+int configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e); /* but lo */
 /* Differences between the specification and the kernel, in words ("" for none) in `text`. -ENODEV: gone. */
 int examine_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, char *text, size_t size,
 		struct error *err);
 /* Brings an existing interface to its specification, whatever was changed on it. */
 int restore_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex, struct error *err);
+
+/* ---- confirm.c ---- */
+void confirm_later(struct manager *m, struct object *o);
+void confirm_tick(struct manager *m);
 
 /* ---- remove.c ---- */
 struct removal_reply {

@@ -9,6 +9,7 @@
  *   draining, this boot     the removal goes on
  *   ready, this boot        there with the recorded cookie or ifindex: ready; otherwise lost
  *   lost, this boot         stays lost
+ *   marked `unconfirmed`    without its name: made again, with its links; nobody can tell whether it was answered
  *   any, another boot       the kernel's part is gone. Persistent and ready or lost: made again. Others: forgotten
  *   marked `changing`       brought to its record
  *
@@ -179,9 +180,29 @@ judge_namespace(struct manager *m, const struct inventory *v, struct object *o)
 		judge_after_reboot(m, o);
 	} else if (o->ns.state == STATE_CREATING || o->ns.state == STATE_DRAINING) {
 		drain(m, o);
+	} else if (!there && o->ns.state == STATE_READY && o->ns.unconfirmed == 1) {
+		object_set_state(o, STATE_LOST);
+		object_set_message(o, "nsd was ended while making it");
+		o->remake = true;
 	} else if (!there && o->ns.state == STATE_READY) {
 		lose(m, o, "its name was taken away, or given to something else, while nsd was not running");
 	}
+	if (o->ns.state == STATE_READY && o->ns.unconfirmed == 1)
+		confirm_later(m, o);
+}
+
+/* A link goes the way of the namespaces it is in. */
+static bool
+is_remade(const struct manager *m, const struct object *link)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < link->link.ends.n; i++) {
+		const char *name = link_end(link, i)->namespace;
+		const struct object *ns = name ? find_namespace(m, name) : NULL;
+		any |= ns && ns->remake;
+	}
+	return any;
 }
 
 static void
@@ -191,6 +212,9 @@ judge_link(struct manager *m, struct object *o)
 		judge_after_reboot(m, o);
 	} else if (o->link.state == STATE_CREATING || o->link.state == STATE_DRAINING) {
 		drain(m, o);
+	} else if (o->link.state == STATE_READY && is_remade(m, o)) {
+		object_set_state(o, STATE_LOST);
+		o->remake = true;
 	} else if (o->link.state == STATE_READY && !link_is_there(m, o)) {
 		lose(m, o, "its interfaces were removed, or a namespace of it is lost");
 	}

@@ -238,7 +238,10 @@ bool
 manager_events(struct manager *m)
 {
 	struct error e = { 0 };
+	if (m->taking_inventory)
+		return true;
 	int n = events_read(m->events, EVENT_BUDGET, on_event, m, &e);
+	m->behind = n == EVENT_BUDGET;
 	if (n < 0) {
 		log_warning("reading kernel events: %s", e.text);
 		m->resync = true;
@@ -339,7 +342,7 @@ on_name(struct manager *m, const char *name, bool appeared)
 		suspect_now(m, o);
 }
 
-void
+bool
 manager_watch(struct manager *m)
 {
 	union {
@@ -356,6 +359,7 @@ manager_watch(struct manager *m)
 			on_name(m, ev->name, ev->mask & (IN_CREATE | IN_MOVED_TO));
 		i += (ssize_t)(sizeof(*ev) + ev->len);
 	}
+	return n > 0;
 }
 
 /* ---- all of it: at the start, and when events were lost ---- */
@@ -425,6 +429,7 @@ inventory_start(struct manager *m, void (*done)(struct operation *op))
 	if (!v)
 		return -ENOMEM;
 	v->op.m = m;
+	m->taking_inventory = true;
 	operation_start(&v->op, inventory_run, done);
 	return 0;
 }
@@ -432,6 +437,7 @@ inventory_start(struct manager *m, void (*done)(struct operation *op))
 void
 inventory_free(struct inventory *v)
 {
+	v->op.m->taking_inventory = false;
 	free(v->names);
 	free(v->links);
 	free(v);
@@ -528,7 +534,7 @@ watch_tick(struct manager *m)
 {
 	int64_t now = monotonic_ms();
 
-	if (m->resync && !m->resyncing && m->reconciled && now - m->last_resync > 500) {
+	if (m->resync && !m->resyncing && !m->behind && m->reconciled && now - m->last_resync > 500) {
 		m->last_resync = now;
 		m->resync = false;
 		m->resyncing = inventory_start(m, resync_done) == 0;

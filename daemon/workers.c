@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A pool of threads with one queue in and one queue out. A semaphore counts the jobs: waking a worker through it never
- * makes the waker wait, as signalling a condition may. */
+/* A pool of threads with one queue in and one queue out. The worker that went to sleep last is woken first: its stack and
+ * its share of the heap are still in the caches. Each sleeps on a semaphore of its own, since signalling a condition may
+ * make the waker wait. */
 #include "config.h"
 
 #include "workers.h"
@@ -19,15 +20,22 @@ struct queue {
 	struct job *first, **last;
 };
 
+struct worker {
+	struct workers *pool;
+	pthread_t thread;
+	sem_t wake;
+	struct worker *next; /* of the sleeping ones */
+};
+
 struct workers {
 	const struct workers_ops *ops;
 	pthread_mutex_t lock;
 	pthread_cond_t started;
-	sem_t work; /* jobs in `in`, and one for each thread when the pool stops */
 	struct queue in, out;
-	pthread_t threads[WORKERS_MAX];
+	struct worker threads[WORKERS_MAX];
+	struct worker *asleep; /* the last one to fall asleep first */
+	bool stop;
 	unsigned count, ready, failed;
-	atomic_uint idle;
 	struct error error; /* of the first thread that failed to start */
 	int64_t last_taken; /* when a worker last took a job */
 	atomic_uint pending;
@@ -71,18 +79,34 @@ queue_take(struct queue *q)
 
 /* The next job, or NULL when the pool stops and nothing is left. */
 static struct job *
-wait_for_job(struct workers *w)
+wait_for_job(struct worker *self)
 {
-	atomic_fetch_add(&w->idle, 1);
-	while (sem_wait(&w->work) < 0)
-		;
-	atomic_fetch_sub(&w->idle, 1);
+	struct workers *w = self->pool;
+	struct job *j;
+
 	pthread_mutex_lock(&w->lock);
-	struct job *j = queue_take(&w->in);
+	while (!(j = queue_take(&w->in)) && !w->stop) {
+		self->next = w->asleep;
+		w->asleep = self;
+		pthread_mutex_unlock(&w->lock);
+		while (sem_wait(&self->wake) < 0)
+			;
+		pthread_mutex_lock(&w->lock);
+	}
 	if (j)
 		w->last_taken = now_ns();
 	pthread_mutex_unlock(&w->lock);
 	return j;
+}
+
+/* With the lock held: the sleeper to wake, or NULL. */
+static struct worker *
+take_sleeper(struct workers *w)
+{
+	struct worker *sleeper = w->asleep;
+	if (sleeper)
+		w->asleep = sleeper->next;
+	return sleeper;
 }
 
 /* The one who collects is woken without the lock held: it would only wait for it. */
@@ -100,7 +124,8 @@ give_back(struct workers *w, struct job *j)
 static void *
 worker_main(void *arg)
 {
-	struct workers *w = arg;
+	struct worker *self = arg;
+	struct workers *w = self->pool;
 	struct error e = { 0 };
 	void *thread = NULL;
 	int r = w->ops->thread_start(w->ops->arg, &thread, &e);
@@ -114,7 +139,7 @@ worker_main(void *arg)
 	if (r < 0)
 		return NULL;
 	struct job *j;
-	while ((j = wait_for_job(w))) {
+	while ((j = wait_for_job(self))) {
 		j->run(j, thread);
 		give_back(w, j);
 	}
@@ -125,10 +150,14 @@ worker_main(void *arg)
 static int
 start_thread(struct workers *w, struct error *e)
 {
+	struct worker *self = &w->threads[w->count];
 	sigset_t all, old;
+
+	self->pool = w;
+	sem_init(&self->wake, 0, 0);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int r = pthread_create(&w->threads[w->count], NULL, worker_main, w);
+	int r = pthread_create(&self->thread, NULL, worker_main, self);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0)
 		return error_errno(e, r, "starting a worker thread");
@@ -146,7 +175,6 @@ workers_new(unsigned count, const struct workers_ops *ops, struct workers **ret,
 	queue_init(&w->in);
 	queue_init(&w->out);
 	pthread_mutex_init(&w->lock, NULL);
-	sem_init(&w->work, 0, 0);
 	pthread_cond_init(&w->started, NULL);
 	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -176,16 +204,20 @@ workers_free(struct workers *w)
 {
 	if (!w)
 		return;
-	for (unsigned i = 0; i < w->count; i++)
-		sem_post(&w->work);
-	for (unsigned i = 0; i < w->count; i++)
-		pthread_join(w->threads[i], NULL);
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	for (struct worker *sleeper; (sleeper = take_sleeper(w));)
+		sem_post(&sleeper->wake);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->count; i++) {
+		pthread_join(w->threads[i].thread, NULL);
+		sem_destroy(&w->threads[i].wake);
+	}
 	if (w->event_fd >= 0) {
 		workers_collect(w);
 		close(w->event_fd);
 	}
 	pthread_cond_destroy(&w->started);
-	sem_destroy(&w->work);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
@@ -197,8 +229,10 @@ workers_submit(struct workers *w, struct job *j)
 	atomic_fetch_add(&w->pending, 1);
 	pthread_mutex_lock(&w->lock);
 	queue_put(&w->in, j);
+	struct worker *sleeper = take_sleeper(w);
 	pthread_mutex_unlock(&w->lock);
-	sem_post(&w->work);
+	if (sleeper)
+		sem_post(&sleeper->wake);
 }
 
 int
@@ -231,7 +265,7 @@ workers_check(struct workers *w)
 {
 	pthread_mutex_lock(&w->lock);
 	int64_t now = now_ns();
-	bool stuck = w->in.first && atomic_load(&w->idle) == 0 && now - w->in.first->submitted > STALL_NS &&
+	bool stuck = w->in.first && !w->asleep && now - w->in.first->submitted > STALL_NS &&
 		     now - w->last_taken > STALL_NS && w->count < WORKERS_MAX;
 	pthread_mutex_unlock(&w->lock);
 	return stuck && start_thread(w, NULL) == 0;

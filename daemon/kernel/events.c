@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* rtnetlink's notifications, of the host and of every namespace with an nsid, as a flat list of events. */
+/* rtnetlink's notifications of the host as a flat list of events. */
 #include "config.h"
 
 #include "events.h"
@@ -77,11 +77,10 @@ events_fd(const struct events *ev)
 	return ev->fd;
 }
 
-/* RTM_NEWNSID, RTM_DELNSID: only the host's numbers mean something to anybody here. */
 static bool
 read_nsid(const struct nlmsghdr *m, struct kernel_event *event)
 {
-	if (event->nsid != HOST || mnl_nlmsg_get_payload_len(m) < sizeof(struct rtgenmsg))
+	if (mnl_nlmsg_get_payload_len(m) < sizeof(struct rtgenmsg))
 		return false;
 
 	struct nlattr *a;
@@ -95,7 +94,7 @@ read_nsid(const struct nlmsghdr *m, struct kernel_event *event)
 	return false;
 }
 
-/* Does the message hold an event? Its nsid is set already. */
+/* Does the message hold an event? */
 static bool
 read_event(const struct nlmsghdr *m, struct kernel_event *event)
 {
@@ -121,43 +120,23 @@ read_event(const struct nlmsghdr *m, struct kernel_event *event)
 	}
 }
 
-/* The nsid of the namespace a datagram comes from. */
-static int
-origin(struct msghdr *header)
-{
-	int nsid = HOST;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c))
-		if (c->cmsg_level == SOL_NETLINK && c->cmsg_type == NETLINK_LISTEN_ALL_NSID)
-			memcpy(&nsid, CMSG_DATA(c), sizeof(nsid));
-	return nsid;
-}
-
 /* Reads one datagram; its length, 0 for one to pass over, or a negative errno. */
 static ssize_t
-receive(struct events *ev, int *nsid)
+receive(struct events *ev)
 {
 	struct sockaddr_nl from = { 0 };
-	struct iovec iov = { .iov_base = ev->datagram, .iov_len = sizeof(ev->datagram) };
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct nl_pktinfo))];
-	struct msghdr header = { .msg_name = &from,
-				 .msg_namelen = sizeof(from),
-				 .msg_iov = &iov,
-				 .msg_iovlen = 1,
-				 .msg_control = control,
-				 .msg_controllen = sizeof(control) };
+	socklen_t from_size = sizeof(from);
 
 	ssize_t n;
 	do
-		n = recvmsg(ev->fd, &header, MSG_DONTWAIT);
+		n = recvfrom(ev->fd, ev->datagram, sizeof(ev->datagram), MSG_DONTWAIT | MSG_TRUNC,
+			     (struct sockaddr *)&from, &from_size);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	if (from.nl_pid != 0) /* another process */
 		return 0;
-	if (header.msg_flags & MSG_TRUNC)
-		return -ENOBUFS;
-	*nsid = origin(&header);
-	return n;
+	return (size_t)n > sizeof(ev->datagram) ? -ENOBUFS : n;
 }
 
 int
@@ -166,8 +145,7 @@ events_read(struct events *ev, unsigned budget, void (*fn)(const struct kernel_e
 {
 	unsigned datagrams = 0;
 	for (; datagrams < budget; datagrams++) {
-		int nsid = HOST;
-		ssize_t n = receive(ev, &nsid);
+		ssize_t n = receive(ev);
 		if (n == -EAGAIN)
 			break;
 		if (n == -ENOBUFS) {
@@ -180,7 +158,7 @@ events_read(struct events *ev, unsigned budget, void (*fn)(const struct kernel_e
 		int left = (int)n;
 		const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)ev->datagram;
 		for (; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
-			struct kernel_event event = { .nsid = nsid };
+			struct kernel_event event = { .nsid = HOST };
 			if (read_event(m, &event))
 				fn(&event, arg);
 		}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What changes in the kernel: rtnetlink groups of the host and of every namespace with an nsid, on one socket. */
+/* What changes in the kernel: rtnetlink's notifications of the host. Those of other namespaces could be had too, but then
+ * every event inside one costs the kernel a walk over all nsids. */
 #pragma once
 
 #include <stdint.h>
@@ -20,14 +21,14 @@ enum event_type {
 
 struct kernel_event {
 	enum event_type type;
-	int nsid; /* whose event (LINK, ADDRESS): -1 the host; of NSID events: the number */
+	int nsid; /* of NSID events; -1: an event of the host */
 	struct link_info link;
 	int ifindex;
 	struct prefix prefix;
 };
 
 /* Opens the socket in the calling thread's network namespace: RTNLGRP_LINK, IPV4_IFADDR, IPV6_IFADDR, NSID,
- * NETLINK_LISTEN_ALL_NSID, 16 MiB receive buffer by SO_RCVBUFFORCE, non-blocking. */
+ * 16 MiB receive buffer by SO_RCVBUFFORCE, non-blocking. */
 int events_open(struct events **ret, struct error *e);
 void events_close(struct events *ev);
 int events_fd(const struct events *ev);

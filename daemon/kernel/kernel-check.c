@@ -18,7 +18,6 @@ static const struct {
 } capabilities[] = {
 	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN" },
 	{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
-	{ CAP_NET_BROADCAST, "CAP_NET_BROADCAST" },
 };
 
 static int

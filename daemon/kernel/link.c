@@ -91,7 +91,7 @@ explain_taken(struct kernel *k, const struct link_site *sites, unsigned n, struc
 		struct rtnl *r;
 		struct link_info found;
 		char field[32];
-		snprintf(field, sizeof(field), "ends[%u].interface", i);
+		snprintf(field, sizeof(field), "ends[%u].interface", sites[i].index);
 
 		bool twin = i > 0 && site_cookie(k, &sites[i]) == site_cookie(k, &sites[0]) &&
 			    strcmp(sites[i].end->interface, sites[0].end->interface) == 0;
@@ -138,8 +138,20 @@ check_open(const struct link_site *sites, unsigned n, struct error *e)
 	return 0;
 }
 
+/* What was made, as far as the echo did not tell (before Linux 6.2 there is none). */
+static int
+look_up_made(struct rtnl *r, const struct link_site *site, struct link_info *made, struct error *e)
+{
+	int err = link_get(r, site->ifindex, site->ifindex ? NULL : site->end->interface, made, e);
+	if (err == 0 &&
+	    (made->group != LINK_GROUP || (made->has_mac && memcmp(made->mac, site->mac, sizeof(made->mac)) != 0)))
+		return error_errno(e, ENODEV, "%s was taken away again by somebody else", site->end->interface);
+	return err;
+}
+
 int
-link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, struct error *e)
+link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites,
+	    const struct link_sequel *sequel, struct error *e)
 {
 	struct rtnl *r;
 	int err = check_open(sites, ops->ends, e);
@@ -151,14 +163,21 @@ link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site 
 	struct link_info made = { 0 };
 	struct error refusal = { 0 };
 	put_create(k, r, ops, sites);
-	err = rtnl_query(r, read_echo, NULL, &made, &refusal);
-	if (err == -EEXIST || err == -EBUSY) /* EBUSY: the ifindex that was asked for */
-		return explain_taken(k, sites, ops->ends, e);
-	if (err == 0 && made.ifindex == 0) /* before Linux 6.2 there is no echo */
-		err = link_get(r, sites[0].ifindex, sites[0].end->interface, &made, &refusal);
-	if (err == -ENODATA)
-		undo_create(r, &sites[0]);
+	err = sequel ? sequel->put(r, sites[0].ifindex, sequel->arg, e) : 0;
 	if (err < 0) {
+		rtnl_reset(r);
+		return err;
+	}
+	err = rtnl_exchange(r, read_echo, &made, &refusal);
+	if ((err == -EEXIST || err == -EBUSY) && made.ifindex == 0) /* EBUSY: the ifindex that was asked for */
+		return explain_taken(k, sites, ops->ends, e);
+	if (err == 0 && made.ifindex == 0)
+		err = look_up_made(r, &sites[0], &made, &refusal);
+	if (err < 0) {
+		if (sequel && (made.ifindex || look_up_made(r, &sites[0], &made, NULL) == 0))
+			link_delete(r, made.ifindex, NULL); /* made, but its sequel was refused */
+		else if (err == -ENODATA)
+			undo_create(r, &sites[0]);
 		if (e)
 			*e = refusal;
 		return err;

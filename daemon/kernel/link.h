@@ -19,6 +19,7 @@ struct link_site {
 	struct netns *netns; /* NULL: the host */
 	uint8_t mac[6]; /* all zero: the kernel chooses */
 	int ifindex;	/* 0: the kernel chooses; set by link_create() */
+	unsigned index; /* of the end in its link, for errors */
 };
 
 /* A kind of link: one file and one const entry each. */
@@ -38,12 +39,21 @@ extern const struct link_kind_ops link_veth, link_bridge;
 /* What every kind sets on each of its interfaces at creation: name, MTU, MAC, group, one queue each way. For put_data. */
 void link_put_interface(struct nlmsghdr *m, const struct link_site *site);
 
+/* Messages that belong right behind the creation, in the same batch: they configure the first interface, whose ifindex was
+ * asked for and is `ifindex`. A negative return gives the batch up. */
+struct link_sequel {
+	int (*put)(struct rtnl *r, int ifindex, void *arg, struct error *e);
+	void *arg;
+};
+
 /* Makes the interfaces of a link, down, directly where they belong, by one RTM_NEWLINK sent in the namespace of
  * sites[0] with names, MACs, MTU, group, one TX and one RX queue. ifindexes are filled in from the kernel's answer
  * (NLM_F_ECHO, before Linux 6.2 a look-up by name); the peer's comes with its end, so no other call is needed.
- * ERROR_NAME_TAKEN names the interface, its field is "ends[I].interface", I being the index in `sites`. On failure nothing
- * stays behind. */
-int link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, struct error *e);
+ * `sequel` may be NULL. It needs an ifindex in sites[0], and that must be free, as all are in a new namespace: where the
+ * creation is refused, the kernel has still gone on to the sequel. ERROR_NAME_TAKEN names the interface, its field is
+ * "ends[I].interface", I being the site's index. On failure no interface stays behind. */
+int link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, const struct link_sequel *sequel,
+		struct error *e);
 
 /* Builders, for the socket of the namespace in which the interface lives. */
 void link_put_up(struct rtnl *r, int ifindex, bool up, const char *name);

@@ -249,15 +249,6 @@ netns_processes(struct kernel *k, const struct netns *n, int (*fn)(pid_t pid, co
 pid_t
 netns_pidfd_pid(int pidfd)
 {
-	char path[64], line[128];
-	int pid = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-	FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Pid: %d", &pid) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return pid > 0 ? pid : 0;
+	pid_t pid = 0;
+	return pid_of_pidfd(pidfd, &pid) == 0 && pid > 0 ? pid : 0;
 }

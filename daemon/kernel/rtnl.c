@@ -369,7 +369,7 @@ slice_end(const struct rtnl *r, unsigned first)
 }
 
 int
-rtnl_send(struct rtnl *r, struct error *e)
+rtnl_exchange(struct rtnl *r, answer_fn *fn, void *arg, struct error *e)
 {
 	int err = check_built(r, e);
 	if (err < 0)
@@ -383,7 +383,7 @@ rtnl_send(struct rtnl *r, struct error *e)
 		memcpy(what, r->pending[first].what, sizeof(what));
 		err = transmit(r, first, end);
 		if (err == 0)
-			lost = collect(r, first, end, NULL, NULL, &o);
+			lost = collect(r, first, end, fn, arg, &o);
 	}
 	rtnl_reset(r);
 
@@ -392,6 +392,12 @@ rtnl_send(struct rtnl *r, struct error *e)
 	if (lost < 0)
 		return report_lost(lost, what, e);
 	return err < 0 ? error_errno(e, -err, "%s: cannot send to rtnetlink", what) : 0;
+}
+
+int
+rtnl_send(struct rtnl *r, struct error *e)
+{
+	return rtnl_exchange(r, NULL, NULL, e);
 }
 
 int

@@ -35,6 +35,9 @@ struct nlmsghdr *rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, siz
  * its answer got lost, so that nobody knows what it has carried out. An empty batch is a success. */
 int rtnl_send(struct rtnl *r, struct error *e);
 
+/* The same, and hands what NLM_F_ECHO gives back to `fn`. */
+int rtnl_exchange(struct rtnl *r, int (*fn)(const struct nlmsghdr *m, void *arg), void *arg, struct error *e);
+
 /* Forgets an unsent batch. */
 void rtnl_reset(struct rtnl *r);
 

@@ -26,7 +26,7 @@ def measure(argv, **kwargs):
 class Floor:
     """The bare kernel (floor.c)."""
 
-    title = "floor"
+    title, needs_daemon = "floor", False
 
     def __init__(self, tools, threads=1):
         self.program, self.threads = os.path.join(tools, "floor"), threads
@@ -49,6 +49,8 @@ class Floor:
 class Nsd:
     """nsd over its socket, as a client sees it (client.c)."""
 
+    needs_daemon = True
+
     def __init__(self, tools, daemon, title="nsd", lifetime="runtime", connections=1):
         self.program, self.daemon, self.title = os.path.join(tools, "client"), daemon, title
         self.lifetime, self.connections = lifetime, connections
@@ -69,6 +71,8 @@ class Nsd:
 
 class Commands:
     """Programs that are run for each slot (spawn.c)."""
+
+    needs_daemon = False
 
     def __init__(self, tools, directory):
         self.program, self.directory = os.path.join(tools, "spawn"), directory

@@ -34,10 +34,20 @@ class Daemon:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self.process = None
 
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=60)
+        self.process = None
+
+    def want(self, running):
+        if running and not self.process:
+            self.start()
+            for _ in range(20):  # the first answers of a process are slower
+                self.status()
+        if not running and self.process:
+            self.stop()
 
     def stream(self, method, parameters, more):
         """One call on a connection of its own; yields the parameters of each answer."""

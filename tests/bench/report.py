@@ -87,10 +87,6 @@ class Measures:
         assert name in MEASURES, name
         self.values[name] = round(value, 3)
 
-    def set_worst(self, name, value):
-        """For what is measured more than once: the worse of the values (lower is better for all of these)."""
-        self.set(name, max(value, self.values.get(name, 0)))
-
     def missing(self):
         return [name for name in MEASURES if name not in self.values]
 

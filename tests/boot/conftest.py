@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from machine import Machine
+from machine import Machine, wait_for
 
 
 def pytest_configure(config):
@@ -36,7 +36,7 @@ def booted(tmp_path_factory):
             machine.run("systemd-tmpfiles", "--create", check=False)
             machine.run("journalctl", "--update-catalog")
             machine.run("systemctl", "daemon-reload")
-            machine.run("systemctl", "enable", "--now", "nsd.service", check=False); print(machine.run("systemctl", "status", "nsd.service","nsd.socket",check=False).stdout)
+            machine.run("systemctl", "enable", "--now", "nsd.socket", "nsd.service")
             yield machine
         finally:
             machine.power_off()
@@ -46,16 +46,17 @@ def booted(tmp_path_factory):
 @pytest.fixture
 def machine(booted):
     """Runs nsd, as it is installed, without objects of earlier tests."""
-    changed = booted.path("/etc/nsd").exists() or booted.path("/etc/systemd/system/nsd.service.d").exists()
+    changed = booted.path(booted.settings).exists() or booted.path("/etc/systemd/system/nsd.service.d").exists()
     booted.drop_out()
-    booted.remove("/etc/nsd")
+    booted.remove(booted.settings)
     if changed:
         booted.run("systemctl", "stop", "nsd.service")
     booted.run("systemctl", "reset-failed", "nsd.service", "nsd.socket", check=False)
     booted.run("systemctl", "start", "nsd.socket", "nsd.service")
-    for kind in ("link", "namespace"):
-        for name in names(booted, kind):
-            booted.nsc(*(["link"] if kind == "link" else []), "del", name)
+    for words in (["del"], ["link", "del"]):
+        for name in names(booted, words[0]):
+            booted.run("nsc", *words, name, "--wait", check=False)  # it may go with what was deleted before
+    wait_for(lambda: not names(booted, "del") and not names(booted, "link"), "nothing is left of earlier tests")
     yield booted
 
 

@@ -26,6 +26,7 @@ class Machine:
     """The files lie in `root`; PID 1 of the system is `leader` as seen from here."""
 
     source = pathlib.Path(__file__).parents[2]
+    settings = os.environ.get("NSD_BOOT_SETTINGS")  # the folder of nsd.conf
 
     def __init__(self, root, console):
         self.root = pathlib.Path(root)

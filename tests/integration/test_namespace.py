@@ -300,6 +300,19 @@ def test_create_with_links_is_one_transaction(nsd, client, host):
     assert nsd.recorded() == [("link", "v0"), ("link", "v1"), ("namespace", "t")]
 
 
+def test_create_with_both_ends_of_a_link(client):
+    """Each end in the new namespace has a number of its own, wherever the other one is."""
+    reply = client.call("CreateNamespace", name="t", links=[
+        {"ends": [{"namespace": "t", "interface": "a0", "addresses": ["10.1.0.1/24"]}, {"namespace": "t", "interface": "a1"}]},
+        {"ends": [{"interface": "v0"}, {"namespace": "t", "interface": "b0", "addresses": ["10.2.0.1/24"]}]},
+        {"ends": [{"namespace": "t", "interface": "c0"}, {"namespace": "t", "interface": "c1"}]},
+    ])
+    for link in reply["links"]:
+        for item in link["ends"]:
+            assert kernel.link(item["interface"], item.get("namespace"))["ifindex"] == item["ifindex"]
+    assert kernel.addresses("a0", "t") == {"10.1.0.1/24"} and kernel.addresses("b0", "t") == {"10.2.0.1/24"}
+
+
 def test_create_with_a_link_that_fails_leaves_nothing(nsd, client, host):
     host.add_foreign_link("v1")
     before = host.snapshot()

@@ -267,14 +267,16 @@ def test_pids_are_those_the_caller_sees(client, host):
     assert os.path.exists(f"/proc/{child.pid}") and set(processes(client, "busy")) == {child.pid}
 
 
-def test_attached_gets_a_link_and_keeps_it_lawful(client, child):
-    """Deleting the name takes nsd's own link out of the foreign namespace and nothing else."""
+def test_attached_with_a_link(client, child):
+    """A name that a link of nsd's depends on is not taken away; afterwards only what is theirs is in there."""
     attach(client, "pid", child)
     with sandbox.inside(f"/proc/{child.pid}/ns/net"):
         kernel.ip("link", "add", "theirs", "type", "bridge")
     client.call("CreateLink", ends=[{"interface": "v0"}, {"namespace": "kod", "interface": "eth0"}])
+    error = expect("Busy", client.call, "DetachNamespace", name="kod")
+    assert "v0" in error.parameters["message"]
+    client.call("DeleteLink", name="v0", wait=True)
     client.call("DetachNamespace", name="kod")
     with sandbox.inside(f"/proc/{child.pid}/ns/net"):
-        assert "theirs" in kernel.links()
-        left = sorted(kernel.links())
-    assert left == ["lo", "theirs"] and "v0" not in kernel.links()
+        assert sorted(kernel.links()) == ["lo", "theirs"]
+    assert "v0" not in kernel.links()

@@ -179,10 +179,23 @@ await(pid_t pid)
 }
 
 int
+sandbox_fork(void)
+{
+	pid_t parent = getpid(), pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		/* cmocka would go on with the next test, in the child */
+		if (setenv("CMOCKA_TEST_ABORT", "1", 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+		    getppid() != parent)
+			_exit(1);
+	}
+	return pid;
+}
+
+int
 sandbox_child(int (*fn)(void *arg), void *arg)
 {
-	pid_t pid = fork();
-	assert_true(pid >= 0);
+	pid_t pid = sandbox_fork();
 	if (pid == 0)
 		_exit(fn(arg));
 	return await(pid);
@@ -210,8 +223,7 @@ sandbox_start(int netns_fd)
 {
 	int ready[2];
 	assert_return_code(pipe2(ready, O_CLOEXEC), errno);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
+	pid_t pid = sandbox_fork();
 	if (pid == 0) {
 		int result = netns_fd >= 0 ? setns(netns_fd, CLONE_NEWNET) : unshare(CLONE_NEWNET);
 		if (result < 0 || write(ready[1], "r", 1) != 1)

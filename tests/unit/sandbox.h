@@ -43,6 +43,9 @@ void assert_in(const char *text, const char *part);
 unsigned sandbox_mounts(const char *path);
 unsigned sandbox_open_fds(void);
 
+/* fork() for a test: the child ends with its parent, and at the first assertion that fails. */
+int sandbox_fork(void);
+
 /* Runs `fn` in a child process; returns its exit status (fn's return), or 128 + the signal that ended it. */
 int sandbox_child(int (*fn)(void *arg), void *arg);
 

@@ -161,11 +161,12 @@ test_routes(void **state)
 	assert_in(out, "unicast fd08::/32 dev br0 proto 110");
 
 	put_route(r, "default", "10.0.0.3", FIELD_ABSENT_INT, true); /* never replaced */
-	assert_errno(EEXIST, "route default on br0", rtnl_send(r, &e));
+	assert_errno(EEXIST, "route default via 10.0.0.3 on br0", rtnl_send(r, &e));
 	put_route(r, "fd08::/32", "fd00::3", FIELD_ABSENT_INT, true);
-	assert_errno(EEXIST, "route fd08::/32 on br0", rtnl_send(r, &e));
+	assert_errno(EEXIST, "route fd08::/32 via fd00::3 on br0", rtnl_send(r, &e));
 	put_route(r, "10.9.0.0/16", "192.168.0.1", 0, true);
-	assert_errno(ENETUNREACH, "route 10.9.0.0/16 on br0: Nexthop has invalid gateway", rtnl_send(r, &e));
+	assert_errno(ENETUNREACH, "route 10.9.0.0/16 via 192.168.0.1 on br0: Nexthop has invalid gateway",
+		     rtnl_send(r, &e));
 
 	put_route(r, "default", "10.0.0.1", FIELD_ABSENT_INT, false);
 	put_route(r, "default", "fd00::1", FIELD_ABSENT_INT, false);
@@ -176,7 +177,7 @@ test_routes(void **state)
 	assert_ok(rtnl_send(r, &e));
 	assert_string_equal(sandbox_output("ip route show proto 110; ip -6 route show proto 110"), "");
 	put_route(r, "10.7.0.0/16", "10.0.0.9", 50, false);
-	assert_errno(ESRCH, "route 10.7.0.0/16 on br0", rtnl_send(r, &e));
+	assert_errno(ESRCH, "route 10.7.0.0/16 via 10.0.0.9 on br0", rtnl_send(r, &e));
 }
 
 /* What cannot be a route does not enter the batch. */

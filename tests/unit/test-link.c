@@ -55,7 +55,7 @@ describe(struct link_site sites[2], struct end ends[2], struct netns *a, struct 
 	ends[0] = (struct end){ .interface = names[0], .mtu = 1400 };
 	ends[1] = (struct end){ .interface = names[1], .mtu = 9000 };
 	sites[0] = (struct link_site){ .end = &ends[0], .netns = a, .mac = { 2, 0, 0, 0, 0, 1 } };
-	sites[1] = (struct link_site){ .end = &ends[1], .netns = b, .mac = { 2, 0, 0, 0, 0, 2 } };
+	sites[1] = (struct link_site){ .end = &ends[1], .netns = b, .mac = { 2, 0, 0, 0, 0, 2 }, .index = 1 };
 }
 
 /* `ip` in the namespace. */
@@ -112,7 +112,7 @@ test_veth(void **state)
 		struct end ends[2];
 		struct rtnl *r = kernel_rtnl(k);
 		describe(sites, ends, where[i][0], where[i][1]);
-		assert_ok(link_create(k, &link_veth, sites, &e));
+		assert_ok(link_create(k, &link_veth, sites, NULL, &e));
 		assert_site(&sites[0], "02:00:00:00:00:01", sites[1].ifindex);
 		assert_site(&sites[1], "02:00:00:00:00:02", sites[0].ifindex);
 		if (where[i][0])
@@ -140,7 +140,7 @@ test_veth_numbers(void **state)
 	memset(sites[1].mac, 0, 6);
 	sites[0].ifindex = 1000;
 	sites[1].ifindex = 77;
-	assert_ok(link_create(k, &link_veth, sites, &e));
+	assert_ok(link_create(k, &link_veth, sites, NULL, &e));
 	assert_int_equal(sites[0].ifindex, 1000);
 	assert_int_equal(sites[1].ifindex, 77);
 	assert_int_equal(if_nametoindex("left"), 1000);
@@ -150,7 +150,7 @@ test_veth_numbers(void **state)
 	ends[0].interface = (char[]){ "third" };
 	ends[1].interface = (char[]){ "fourth" };
 	sites[1].ifindex = 0;
-	assert_error(ERROR_NAME_TAKEN, "third", link_create(k, &link_veth, sites, &e));
+	assert_error(ERROR_NAME_TAKEN, "third", link_create(k, &link_veth, sites, NULL, &e));
 	assert_hides("third", "ip -j link");
 	assert_ok(link_delete(kernel_rtnl(k), 1000, &e));
 	netns_close(&n);
@@ -168,7 +168,7 @@ test_no_echo(void **state)
 	assert_int_equal(sandbox_run("ip link add x type bridge && ip link add y type bridge"), 0);
 	describe(sites, ends, NULL, &n);
 	hide_answers = 1;
-	assert_ok(link_create(k, &link_veth, sites, &e));
+	assert_ok(link_create(k, &link_veth, sites, NULL, &e));
 	assert_int_equal(hide_answers, 0);
 	assert_site(&sites[0], "02:00:00:00:00:01", sites[1].ifindex);
 	assert_site(&sites[1], "02:00:00:00:00:02", sites[0].ifindex);
@@ -189,7 +189,7 @@ test_answer_lost(void **state)
 	for (unsigned call = 1; call <= 3; call++) {
 		lose_call = call;
 		hide_answers = call == 3; /* and the look-up in place of the echo */
-		assert_errno(ENODATA, "left", link_create(k, &link_veth, sites, &e));
+		assert_errno(ENODATA, "left", link_create(k, &link_veth, sites, NULL, &e));
 		assert_int_equal(lose_call, 0);
 		assert_hides("left", "ip -j link");
 		assert_int_equal(sites[0].ifindex, 0);
@@ -198,7 +198,7 @@ test_answer_lost(void **state)
 	/* What another made of that name is not ours to remove, whatever its group. */
 	assert_int_equal(sandbox_run("ip link add left group %d type bridge", LINK_GROUP), 0);
 	lose_call = 1;
-	assert_errno(ENODATA, "left", link_create(k, &link_veth, sites, &e));
+	assert_errno(ENODATA, "left", link_create(k, &link_veth, sites, NULL, &e));
 	assert_shows("left", "ip -j link");
 	assert_int_equal(sandbox_run("ip link del left"), 0);
 	netns_close(&n);
@@ -208,10 +208,10 @@ static void
 assert_refused(struct kernel *k, struct link_site *sites, enum error_code code, const char *field, const char *words)
 {
 	struct error e = { 0 };
-	assert_true(link_create(k, &link_veth, sites, &e) < 0);
+	assert_true(link_create(k, &link_veth, sites, NULL, &e) < 0);
 	if (e.code != code || !strstr(e.text, words) || strcmp(e.field, field) != 0)
 		fail_msg("code %d, field \"%s\": %s", (int)e.code, e.field, e.text);
-	assert_true(link_create(k, &link_veth, sites, NULL) < 0);
+	assert_true(link_create(k, &link_veth, sites, NULL, NULL) < 0);
 }
 
 /* A name that is taken is named, and nothing of the link stays. */
@@ -235,7 +235,7 @@ test_name_taken(void **state)
 	assert_hides("left", "ip -j link");
 	show(&n, "link del right");
 
-	assert_ok(link_create(k, &link_veth, sites, &e));
+	assert_ok(link_create(k, &link_veth, sites, NULL, &e));
 	sites[0].ifindex = sites[1].ifindex = 0;
 	assert_refused(k, sites, ERROR_NAME_TAKEN, "ends[0].interface", "left in the host");
 	ends[0].interface = (char[]){ "other" };
@@ -300,16 +300,16 @@ test_bridge(void **state)
 	struct link_info info;
 	assert_ptr_equal(link_kind_ops(LINK_BRIDGE), &link_bridge);
 	assert_ptr_equal(link_kind_ops(LINK_VETH), &link_veth);
-	assert_ok(link_create(k, link_kind_ops(LINK_BRIDGE), &site, &e));
+	assert_ok(link_create(k, link_kind_ops(LINK_BRIDGE), &site, NULL, &e));
 	assert_int_equal(if_nametoindex("br0"), site.ifindex);
 	assert_in(show(NULL, "-d -j link show br0"), "\"info_kind\":\"bridge\"");
 	assert_in(show(NULL, "-d -j link show br0"), "\"02:00:00:00:00:09\"");
-	assert_error(ERROR_NAME_TAKEN, "br0", link_create(k, &link_bridge, &site, &e));
+	assert_error(ERROR_NAME_TAKEN, "br0", link_create(k, &link_bridge, &site, NULL, &e));
 
 	struct link_site sites[2];
 	struct end ends[2];
 	describe(sites, ends, NULL, NULL);
-	assert_ok(link_create(k, &link_veth, sites, &e));
+	assert_ok(link_create(k, &link_veth, sites, NULL, &e));
 	link_put_master(r, sites[0].ifindex, site.ifindex, "left");
 	assert_ok(rtnl_send(r, &e));
 	assert_in(show(NULL, "-j link show left"), "\"master\":\"br0\"");
@@ -332,7 +332,7 @@ test_changes(void **state)
 	struct end ends[2];
 	assert_ok(netns_make(k, &n, &e));
 	describe(sites, ends, NULL, NULL);
-	assert_ok(link_create(k, &link_veth, sites, &e));
+	assert_ok(link_create(k, &link_veth, sites, NULL, &e));
 	int left = sites[0].ifindex, right = sites[1].ifindex;
 	static const uint8_t mac[6] = { 2, 3, 4, 5, 6, 7 };
 
@@ -400,9 +400,9 @@ main(void)
 {
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
-		SANDBOX_TEST(test_veth),        SANDBOX_TEST(test_veth_numbers), SANDBOX_TEST(test_no_echo),
-		SANDBOX_TEST(test_answer_lost), SANDBOX_TEST(test_name_taken),   SANDBOX_TEST(test_refused),
-		SANDBOX_TEST(test_bridge),      SANDBOX_TEST(test_changes),      SANDBOX_TEST(test_delete),
+		SANDBOX_TEST(test_veth),	SANDBOX_TEST(test_veth_numbers), SANDBOX_TEST(test_no_echo),
+		SANDBOX_TEST(test_answer_lost), SANDBOX_TEST(test_name_taken),	 SANDBOX_TEST(test_refused),
+		SANDBOX_TEST(test_bridge),	SANDBOX_TEST(test_changes),	 SANDBOX_TEST(test_delete),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

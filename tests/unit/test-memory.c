@@ -128,7 +128,7 @@ links(UNUSED void **state)
 	assert_true(exhaust(parse_link) > 10);
 	assert_int_equal(fields_from_text(&link_type, link_text, VIEW_RECORD, &example, &e), 0);
 	assert_true(exhaust(copy_link) > 10);
-	assert_true(exhaust(print_link) > 10);
+	assert_true(exhaust(print_link) > 0); /* one text */
 	link_done(&example);
 }
 

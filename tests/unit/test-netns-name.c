@@ -208,8 +208,7 @@ test_unpin_held(void **state)
 	assert_return_code(fd, errno);
 	assert_return_code(pipe2(pipes, O_CLOEXEC), errno);
 	assert_return_code(pipe2(pipes + 2, O_CLOEXEC), errno);
-	pid_t copy = fork();
-	assert_true(copy >= 0);
+	pid_t copy = sandbox_fork();
 	if (copy == 0)
 		_exit(keep_private_copy(pipes));
 	char c;

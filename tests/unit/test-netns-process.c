@@ -54,7 +54,7 @@ start_with_pid(pid_t pid)
 	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&pid, .set_tid_size = 1 };
 	long result = syscall(SYS_clone3, &args, sizeof(args));
 	if (result == 0) {
-		if (unshare(CLONE_NEWNET) < 0)
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(CLONE_NEWNET) < 0)
 			_exit(1);
 		for (;;)
 			pause();
@@ -354,8 +354,7 @@ test_thread_inside(void **state)
 	char c;
 	assert_ok(netns_make(k, &n, &e));
 	assert_return_code(pipe2(ready, O_CLOEXEC), errno);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
+	pid_t pid = sandbox_fork();
 	if (pid == 0) {
 		struct threaded t = { .fd = n.fd, .ready = ready[1] };
 		pthread_t thread;

@@ -159,8 +159,7 @@ race(bool with_iproute2)
 	assert_return_code(pipe2(gate, O_CLOEXEC), errno);
 	pid_t pids[PREPARERS];
 	for (unsigned i = 0; i < PREPARERS; i++) {
-		pids[i] = fork();
-		assert_true(pids[i] >= 0);
+		pids[i] = sandbox_fork();
 		if (pids[i] != 0)
 			continue;
 		char c;
@@ -287,8 +286,7 @@ test_seen_elsewhere(void **state)
 	int look[2], seen[2];
 	assert_return_code(pipe2(look, O_CLOEXEC), errno);
 	assert_return_code(pipe2(seen, O_CLOEXEC), errno);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
+	pid_t pid = sandbox_fork();
 	if (pid == 0) {
 		struct watcher w = { .look = look[0], .seen = seen[1] };
 		close(look[1]);
@@ -340,8 +338,7 @@ test_lock(void **state)
 	int ready[2];
 	char c;
 	assert_return_code(pipe2(ready, O_CLOEXEC), errno);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
+	pid_t pid = sandbox_fork();
 	if (pid == 0)
 		_exit(lock_for_a_while(ready[1]));
 	assert_int_equal(read(ready[0], &c, 1), 1);

@@ -312,8 +312,7 @@ test_dump_under_churn(void **state)
 {
 	struct rtnl *r = host(state);
 	assert_int_equal(sandbox_run("for i in $(seq 40); do echo link add stay$i type bridge; done | ip -b -"), 0);
-	pid_t churn = fork();
-	assert_true(churn >= 0);
+	pid_t churn = sandbox_fork();
 	if (churn == 0) {
 		struct rtnl *own = NULL;
 		if (rtnl_open(&own, NULL) < 0)

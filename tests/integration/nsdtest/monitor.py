@@ -52,8 +52,8 @@ class Watch:
 
     def apply(self, event, key, item):
         assert event not in ("present", "synced"), event
-        if event == "created":
-            assert key not in self.objects, f"{key} created twice"
+        if event == "created" or (event == "ready" and item.get("foreign")):  # foreign ones are whole when first seen
+            assert key not in self.objects, f"{key} is there twice"
             self.objects[key] = item
         else:
             assert key in self.objects, f"{event} of {key}, which is not there"
