@@ -29,6 +29,13 @@ source_close(struct attach_source *s)
 		close(s->ns_fd);
 }
 
+/* The parameter to blame when the source is no good. */
+static const char *
+source_field(const struct attach_source *s)
+{
+	return s->ns_fd >= 0 ? "namespaceFileDescriptor" : s->pidfd >= 0 ? "pidFileDescriptor" : "pid";
+}
+
 static int
 open_source(struct attachment *a, struct kernel *k, struct netns *n, struct error *e)
 {
@@ -53,8 +60,11 @@ attach(struct attachment *a, struct kernel *k, struct error *e)
 	struct netns n = NETNS_INIT;
 	int err = open_source(a, k, &n, e);
 
-	if (err < 0)
+	if (err < 0) {
+		if (!*e->field)
+			error_prefix_field(e, source_field(&a->source), -1);
 		return err;
+	}
 	if (a->source.pid > 0)
 		ns.pid = a->source.pid;
 	a->cookie = r.cookie = n.cookie;

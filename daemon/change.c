@@ -394,8 +394,10 @@ static void
 collect_lost(struct object *link, void *arg)
 {
 	struct remake *s = arg;
-	if (!link->busy && link->link.state == STATE_LOST && s->n < ARRAY_SIZE(s->v))
-		s->v[s->n++] = link;
+	if (link->busy || link->link.state == STATE_DRAINING || s->n == ARRAY_SIZE(s->v))
+		return;
+	object_set_state(link, STATE_LOST); /* with the namespace, seen or not */
+	s->v[s->n++] = link;
 }
 
 static int

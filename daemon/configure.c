@@ -82,8 +82,17 @@ put_addresses(struct rtnl *r, const struct end *e, int ifindex, struct error *er
 		if (result < 0)
 			return result;
 		address_put(r, ifindex, &p, true, e->interface);
+		rtnl_blame(r, "addresses", (unsigned)i);
 	}
 	return 0;
+}
+
+static int
+put_route(struct rtnl *r, const struct end *e, size_t i, int ifindex, struct error *err)
+{
+	int result = route_put(r, ifindex, (const struct route *)e->routes.v + i, true, e->interface, err);
+	rtnl_blame(r, "routes", (unsigned)i);
+	return result;
 }
 
 static int
@@ -91,7 +100,7 @@ put_routes(struct rtnl *r, const struct end *e, int ifindex, struct error *err)
 {
 	int result = 0;
 	for (size_t i = 0; i < e->routes.n && result == 0; i++)
-		result = route_put(r, ifindex, (const struct route *)e->routes.v + i, true, e->interface, err);
+		result = put_route(r, e, i, ifindex, err);
 	return result;
 }
 
@@ -395,7 +404,7 @@ put_route_differences(struct rtnl *r, const struct end *e, int ifindex, struct e
 	free(m.others.v);
 	for (size_t i = 0; i < e->routes.n && i < ARRAY_SIZE(m.found) && result == 0; i++)
 		if (!m.found[i])
-			result = route_put(r, ifindex, (const struct route *)e->routes.v + i, true, e->interface, err);
+			result = put_route(r, e, i, ifindex, err);
 	return result;
 }
 

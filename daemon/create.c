@@ -30,7 +30,8 @@
 #include "object.h"
 #include "prepare.h"
 
-#define FIRST_IFINDEX 100 /* behind lo and what tunnel modules put into every new namespace (fb_tunnels_only_for_init_net) */
+/* Behind lo and what tunnel modules put into every new namespace (net.core.fb_tunnels_only_for_init_net). */
+#define FIRST_IFINDEX 100
 
 struct made_link {
 	int ifindexes[2];
@@ -98,8 +99,8 @@ is_new(const struct create *c, const struct netns *n)
 	return n && c->p.ns && n->cookie == c->cookie;
 }
 
-/* The ends of a link with their open namespaces; an end in the new namespace comes first. Each of those gets a number of
- * its own, far from those that the kernel gives. */
+/* The ends of a link with their open namespaces; an end in the new namespace comes first. Each of those gets a number
+ * of its own, far from those that the kernel gives. */
 static int
 open_sites(struct create *c, struct kernel *k, unsigned link, struct link_site sites[2], struct error *e)
 {
@@ -179,7 +180,7 @@ make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 	bool at_once = sites[0].ifindex && !sites[0].end->bridge;
 	err = link_create(k, ops, sites, at_once ? &sequel : NULL, e);
 	if (err < 0) {
-		if (at_once && !*e->field)
+		if (at_once && strncmp(e->field, "ends", 4) != 0) /* refused what came with it */
 			error_prefix_field(e, "ends", sites[0].index);
 		return err;
 	}

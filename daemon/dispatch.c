@@ -416,8 +416,9 @@ decode(struct request *r, struct json_object *parameters, struct error *e)
 		r->raw = true;
 		return 0;
 	}
+	char none; /* a struct without members still has a place */
 	if (!r->method->in)
-		return fields_parse(&nothing, parameters, VIEW_INPUT, NULL, e);
+		return fields_parse(&nothing, parameters, VIEW_INPUT, &none, e);
 
 	void *in = calloc(1, r->method->in->size);
 	if (!in)

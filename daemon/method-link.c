@@ -289,7 +289,9 @@ apply_change(struct end *end, struct end_change *c, struct error *e)
 		c->routes = old;
 	}
 	int err = change_addresses(end, c, e);
-	return err < 0 ? err : prepare_end(end, e);
+	if (err == 0)
+		err = prepare_end(end, e);
+	return err < 0 ? err : prepare_check_end(end, e);
 }
 
 static int

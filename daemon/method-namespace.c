@@ -205,10 +205,22 @@ reply_namespace(struct request *r, struct object *o)
 
 /* ---- handlers ---- */
 
+/* Numbers belong to the host: a user could take those that others count on. */
+static int
+check_nsid(const struct request *r, int64_t nsid, struct error *e)
+{
+	if (nsid < 0 || peer_is_root(request_peer(r)))
+		return 0;
+	return error_set(e, ERROR_PERMISSION_DENIED, "nsid", "only root may choose the number of a namespace");
+}
+
 static int
 create_namespace(void *context, struct request *r, void *in, struct error *e)
 {
 	struct create_namespace *c = in;
+	int err = check_nsid(r, c->ns.nsid, e);
+	if (err < 0)
+		return err;
 	return create_objects(context, r, create_namespace, in, &c->ns, &c->links, false, reply_created, e);
 }
 
@@ -216,6 +228,9 @@ static int
 ensure_namespace(void *context, struct request *r, void *in, struct error *e)
 {
 	struct create_namespace *c = in;
+	int err = check_nsid(r, c->ns.nsid, e);
+	if (err < 0)
+		return err;
 	return create_objects(context, r, ensure_namespace, in, &c->ns, &c->links, true, reply_ensured, e);
 }
 
@@ -305,6 +320,9 @@ change(void *context, struct request *r, void *in, struct error *e)
 		return not_ready(o, e);
 	if (c->owner != FIELD_ABSENT_INT && !peer_is_root(request_peer(r)))
 		return error_set(e, ERROR_PERMISSION_DENIED, "owner", "only root may give a namespace away");
+	err = check_nsid(r, c->nsid, e);
+	if (err < 0)
+		return err;
 	err = fields_copy(&namespace_type, &o->ns, &spec, e);
 	if (err < 0)
 		return err;

@@ -160,6 +160,7 @@ struct manager {
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
 	bool retry_start;	/* the first look at the kernel failed */
+	bool nsids_new;		/* somebody gave a namespace a number; nobody told which */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
 	bool behind;		/* there are more events than one reading takes */
 	bool taking_inventory;	/* events wait: those of before are read, later ones come after it */

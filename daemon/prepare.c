@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#define IPV6_MIN_MTU 1280 /* RFC 8200, section 5 */
 #define DEFAULT_MTU 1500 /* ETH_DATA_LEN, the kernel's own for both kinds */
 
 /* ---- canonical texts, so that equal things compare equal ---- */
@@ -89,9 +90,17 @@ prepare_end(struct end *end, struct error *e)
 		if (err < 0)
 			error_prefix_field(e, "routes", (long)i);
 	}
-	if (err == 0 && end->routes.n && end->up == 0)
-		err = error_set(e, ERROR_INVALID_VALUE, "routes", "an interface that is down carries no routes");
 	return err;
+}
+
+int
+prepare_check_end(const struct end *end, struct error *e)
+{
+	if (end->routes.n && end->up == 0)
+		return error_set(e, ERROR_INVALID_VALUE, "routes", "an interface that is down carries no routes");
+	if (end_has_ipv6(end) && end->mtu != FIELD_ABSENT_INT && end->mtu < IPV6_MIN_MTU)
+		return error_set(e, ERROR_INVALID_VALUE, "mtu", "IPv6 addresses need an MTU of at least %d", IPV6_MIN_MTU);
+	return 0;
 }
 
 static int
@@ -328,6 +337,11 @@ check_shape(const struct link *l, struct error *e)
 				 ops->ends == 1 ? "" : "s", l->ends.n);
 	if (ops->kind == LINK_BRIDGE && ends[0].bridge)
 		return error_set(e, ERROR_INVALID_VALUE, "ends[0].bridge", "a bridge cannot be a port of another bridge");
+	for (unsigned i = 0; i < ops->ends; i++)
+		if (prepare_check_end(&ends[i], e) < 0) {
+			error_prefix_field(e, "ends", i);
+			return -EINVAL;
+		}
 	bool together = ops->ends == 2 && !ends[0].namespace == !ends[1].namespace &&
 			(!ends[0].namespace || strcmp(ends[0].namespace, ends[1].namespace) == 0);
 	if (together && ends[0].interface && ends[1].interface && strcmp(ends[0].interface, ends[1].interface) == 0)
@@ -389,6 +403,43 @@ find_same_link(const struct manager *m, const struct link *want)
 	return NULL;
 }
 
+static int
+compare_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The order of addresses is no difference. */
+static void
+sort_addresses(struct link *l)
+{
+	for (size_t i = 0; i < l->ends.n; i++) {
+		struct strings *s = &((struct end *)l->ends.v)[i].addresses;
+		if (s->n > 1)
+			qsort(s->v, s->n, sizeof(*s->v), compare_text);
+	}
+}
+
+/* Returns 1 and the path of the first difference, or 0. */
+static int
+link_matches(const struct link *want, const struct link *have, char *path, size_t size, struct error *e)
+{
+	struct link a, b;
+	int err = fields_copy(&link_type, want, &a, e);
+
+	if (err < 0)
+		return err;
+	err = fields_copy(&link_type, have, &b, e);
+	if (err == 0) {
+		sort_addresses(&a);
+		sort_addresses(&b);
+		err = fields_match(&link_type, &a, &b, path, size) ? 0 : 1;
+		link_done(&b);
+	}
+	link_done(&a);
+	return err;
+}
+
 /* Returns 0 when there is none (*ret NULL) or an equal one. */
 static int
 ensure_link(struct manager *m, const struct peer *peer, const struct link *want, struct object **ret, struct error *e)
@@ -407,10 +458,11 @@ ensure_link(struct manager *m, const struct peer *peer, const struct link *want,
 	}
 	if (o->link.state == STATE_LOST)
 		return error_set(e, ERROR_LOST, "name", "link \"%s\" is lost; nsc link repair %s", o->link.name, o->link.name);
-	if (!fields_match(&link_type, want, &o->link, path, sizeof(path)))
+	int err = link_matches(want, &o->link, path, sizeof(path), e);
+	if (err > 0)
 		return error_set(e, ERROR_SPEC_DIFFERS, path, "link \"%s\" exists with another %s", o->link.name, path);
-	*ret = o;
-	return 0;
+	*ret = err == 0 ? o : NULL;
+	return err;
 }
 
 static int

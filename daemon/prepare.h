@@ -31,6 +31,8 @@ int prepare_again(struct manager *m, struct object **objects, unsigned n, struct
 
 /* Checks and completes one end that is to be changed: canonical texts, its bridge, its routes. */
 int prepare_end(struct end *end, struct error *e);
+/* What its fields must not say together. */
+int prepare_check_end(const struct end *end, struct error *e);
 
 /* Checks that end `i` of a link may go to the place and name it asks for; *cookie of its namespace, or of the host. A
  * place that is busy is an error here. */

@@ -243,12 +243,18 @@ remake(struct manager *m, struct object *o)
 	log_warning("%s \"%s\" cannot be made again: %s", object_word(o), object_name(o), e.text);
 }
 
+static bool
+may_be_port(const struct object *o)
+{
+	return o->kind == OBJECT_LINK && o->link.kind != LINK_BRIDGE;
+}
+
 static unsigned
-remake_all(struct manager *m, const struct index *x)
+remake_all(struct manager *m, const struct index *x, bool ports)
 {
 	for (size_t i = 0; i < x->n; i++) {
 		struct object *o = x->v[i];
-		if (o->remake)
+		if (o->remake && may_be_port(o) == ports)
 			remake(m, o);
 	}
 	return m->reconciling;
@@ -284,11 +290,12 @@ reconcile_end(struct manager *m)
 	manager_settle(m);
 }
 
-/* Namespaces, then links, then the rest. */
+/* Namespaces, then bridges, then what may be a port of one, then the rest. */
 static void
 reconcile_next(struct manager *m)
 {
-	if (remake_all(m, &m->namespaces) == 0 && remake_all(m, &m->links) == 0)
+	if (remake_all(m, &m->namespaces, false) == 0 && remake_all(m, &m->links, false) == 0 &&
+	    remake_all(m, &m->links, true) == 0)
 		reconcile_end(m);
 }
 
@@ -311,7 +318,8 @@ inventory_done(struct operation *op)
 		m->retry_start = true;
 		return;
 	}
-	qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
+	if (v->n_names > 0)
+		qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
 	watch_links(m, v->links, v->n_links);
 	for (size_t i = 0; i < m->namespaces.n; i++)
 		judge_namespace(m, v, m->namespaces.v[i]);

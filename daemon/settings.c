@@ -25,8 +25,8 @@
 
 enum setting_type {
 	SETTING_NUMBER, /* int64_t */
-	SETTING_BOOL,   /* int */
-	SETTING_LEVEL,  /* int: a level of log.h */
+	SETTING_BOOL,	/* int */
+	SETTING_LEVEL,	/* int: a level of log.h */
 };
 
 struct setting {

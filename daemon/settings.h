@@ -9,15 +9,15 @@
 
 struct settings {
 	/* [Daemon] */
-	int log_level;		 /* LogLevel= */
-	int64_t workers;	 /* Workers=: kernel threads kept; more are started when all hang */
-	int remake_lost;	 /* RemakeLost=: make vanished objects again by itself */
+	int log_level;	 /* LogLevel= */
+	int64_t workers; /* Workers=: kernel threads kept; more are started when all hang */
+	int remake_lost; /* RemakeLost=: make vanished objects again by itself */
 	/* [Limits] */
-	int64_t connections;	 /* Connections= in total */
+	int64_t connections;	      /* Connections= in total */
 	int64_t connections_per_user; /* ConnectionsPerUser=; root is not limited by it */
 	int64_t namespaces_per_user;  /* NamespacesPerUser=; root is not limited by it */
-	int64_t links_per_user;	 /* LinksPerUser= */
-	int64_t idle_timeout;	 /* IdleTimeoutSec= of a connection without a request under way; 0 never */
+	int64_t links_per_user;	      /* LinksPerUser= */
+	int64_t idle_timeout;	      /* IdleTimeoutSec= of a connection without a request under way; 0 never */
 };
 
 /* Reads `file` alone if not NULL (--config), else nsd.conf and its drop-ins in the installed folders: settings_load_from()

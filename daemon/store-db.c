@@ -126,8 +126,8 @@ prepare(struct store_db *d, struct error *e)
 	for (unsigned i = 0; i < STATEMENT_MAX; i++)
 		if (sqlite3_prepare_v3(d->sql, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &d->statements[i], NULL) !=
 		    SQLITE_OK)
-			return sqlite3_errcode(d->sql) == SQLITE_ERROR ? damaged(d, sqlite3_errmsg(d->sql), e)
-								       : sql_error(d, "read", e);
+			return sqlite3_errcode(d->sql) == SQLITE_ERROR ? damaged(d, sqlite3_errmsg(d->sql), e) :
+									 sql_error(d, "read", e);
 	return 0;
 }
 
@@ -293,8 +293,8 @@ check_row(const struct store_db *d, sqlite3_stmt *s, uint64_t *hash, struct erro
 	for (int i = 0; i < 4; i++) {
 		text[i] = (const char *)sqlite3_column_text(s, i);
 		if (!text[i])
-			return sqlite3_errcode(d->sql) == SQLITE_NOMEM ? sql_error(d, "read", e)
-								       : damaged(d, "a record is incomplete", e);
+			return sqlite3_errcode(d->sql) == SQLITE_NOMEM ? sql_error(d, "read", e) :
+									 damaged(d, "a record is incomplete", e);
 	}
 	*hash = hash_record(text[0], text[1], sqlite3_column_int64(s, 2), text[3]);
 	if (*hash == (uint64_t)sqlite3_column_int64(s, 4))

@@ -10,8 +10,8 @@
 
 struct store_marks {
 	char boot[STORE_BOOT_SIZE]; /* boot of the last writer; "" if there was none */
-	int64_t durable;	    /* count of durable commits that are in the database at least; 0: none was ever made */
-	uint64_t before, after;	    /* digest of all records before and after the last commit begun in that boot */
+	int64_t durable;	/* count of durable commits that are in the database at least; 0: none was ever made */
+	uint64_t before, after; /* digest of all records before and after the last commit begun in that boot */
 };
 
 /* Opens (making it if there is none) and locks "lock" in the directory; ERROR_ALREADY_EXISTS with the holder's pid if

@@ -32,7 +32,7 @@
 #include "store-db.h"
 #include "store-lock.h"
 
-#define GENERATION_BLOCK 65536              /* reserved by one durable commit */
+#define GENERATION_BLOCK 65536		    /* reserved by one durable commit */
 #define GENERATION_MAX (INT64_C(1) << 53)   /* what JSON numbers hold exactly */
 #define GENERATION_CLOCK (INT64_C(1) << 32) /* seconds from which on the clock is not believed: the year 2106 */
 

@@ -224,6 +224,7 @@ on_event(const struct kernel_event *ev, void *arg)
 		on_address(m, ev);
 		break;
 	case EVENT_NSID:
+		m->nsids_new |= !find_nsid(m, ev->nsid);
 		break;
 	case EVENT_NSID_GONE:
 		drain_nsid_gone(m, ev->nsid);
@@ -529,6 +530,18 @@ remake_lost(struct manager *m, const struct index *x)
 	}
 }
 
+/* A look at a namespace tells its number. */
+static void
+find_new_nsids(struct manager *m)
+{
+	m->nsids_new = false;
+	for (size_t i = 0; i < m->namespaces.n; i++) {
+		struct object *o = m->namespaces.v[i];
+		if (o->ns.foreign != 1 && o->nsid < 0)
+			suspect(m, o);
+	}
+}
+
 void
 watch_tick(struct manager *m)
 {
@@ -551,6 +564,8 @@ watch_tick(struct manager *m)
 		remake_lost(m, &m->namespaces);
 		remake_lost(m, &m->links);
 	}
+	if (m->nsids_new)
+		find_new_nsids(m);
 	if (++m->ticks % AUDIT_STEP == 0) {
 		audit(m, &m->namespaces, &m->audit_namespace);
 		audit(m, &m->links, &m->audit_link);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What changes in the kernel: rtnetlink's notifications of the host. Those of other namespaces could be had too, but then
- * every event inside one costs the kernel a walk over all nsids. */
+/* What changes in the kernel: rtnetlink's notifications of the host. Those of other namespaces could be had too, but
+ * then every event inside one costs the kernel a walk over all nsids. */
 #pragma once
 
 #include <stdint.h>
@@ -33,7 +33,7 @@ int events_open(struct events **ret, struct error *e);
 void events_close(struct events *ev);
 int events_fd(const struct events *ev);
 
-/* Reads what is there, at most `budget` datagrams; `fn` gets each event in order. Returns the number of datagrams (0: none
- * left) or a negative errno. */
+/* Reads what is there, at most `budget` datagrams; `fn` gets each event in order. Returns the number of datagrams (0:
+ * none left) or a negative errno. */
 int events_read(struct events *ev, unsigned budget, void (*fn)(const struct kernel_event *event, void *arg), void *arg,
 		struct error *e);

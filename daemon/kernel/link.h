@@ -36,11 +36,11 @@ struct link_kind_ops {
 const struct link_kind_ops *link_kind_ops(enum link_kind kind); /* never NULL for a valid kind */
 extern const struct link_kind_ops link_veth, link_bridge;
 
-/* What every kind sets on each of its interfaces at creation: name, MTU, MAC, group, one queue each way. For put_data. */
+/* What every kind sets on each interface at creation: name, MTU, MAC, group, one queue each way; for put_data. */
 void link_put_interface(struct nlmsghdr *m, const struct link_site *site);
 
-/* Messages that belong right behind the creation, in the same batch: they configure the first interface, whose ifindex was
- * asked for and is `ifindex`. A negative return gives the batch up. */
+/* Messages that belong right behind the creation, in the same batch: they configure the first interface, whose ifindex
+ * was asked for and is `ifindex`. A negative return gives the batch up. */
 struct link_sequel {
 	int (*put)(struct rtnl *r, int ifindex, void *arg, struct error *e);
 	void *arg;
@@ -49,27 +49,27 @@ struct link_sequel {
 /* Makes the interfaces of a link, down, directly where they belong, by one RTM_NEWLINK sent in the namespace of
  * sites[0] with names, MACs, MTU, group, one TX and one RX queue. ifindexes are filled in from the kernel's answer
  * (NLM_F_ECHO, before Linux 6.2 a look-up by name); the peer's comes with its end, so no other call is needed.
- * `sequel` may be NULL. It needs an ifindex in sites[0], and that must be free, as all are in a new namespace: where the
- * creation is refused, the kernel has still gone on to the sequel. ERROR_NAME_TAKEN names the interface, its field is
- * "ends[I].interface", I being the site's index. On failure no interface stays behind. */
-int link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites, const struct link_sequel *sequel,
-		struct error *e);
+ * `sequel` may be NULL. It needs an ifindex in sites[0], and that must be free, as all are in a new namespace: where
+ * the creation is refused, the kernel has still gone on to the sequel. ERROR_NAME_TAKEN names the interface, its field
+ * is "ends[I].interface", I being the site's index. On failure no interface stays behind. */
+int link_create(struct kernel *k, const struct link_kind_ops *ops, struct link_site *sites,
+		const struct link_sequel *sequel, struct error *e);
 
 /* Builders, for the socket of the namespace in which the interface lives. */
 void link_put_up(struct rtnl *r, int ifindex, bool up, const char *name);
 void link_put_mtu(struct rtnl *r, int ifindex, unsigned mtu, const char *name);
 void link_put_mac(struct rtnl *r, int ifindex, const uint8_t mac[6], const char *name);
-void link_put_name(struct rtnl *r, int ifindex, const char *from, const char *to); /* before Linux 6.2 it must be down */
+void link_put_name(struct rtnl *r, int ifindex, const char *from, const char *to); /* before 6.2: down */
 void link_put_master(struct rtnl *r, int ifindex, int master, const char *name);   /* 0: none */
 void link_put_netns(struct rtnl *r, int ifindex, int netns_fd, const char *name);  /* slow: about 20 ms */
 void link_put_group(struct rtnl *r, int ifindex, unsigned group, const char *name);
 
-/* Addresses: IFA_F_NODAD on v6, IFA_F_NOPREFIXROUTE never; broadcast set for v4 prefixes shorter than /31. Adding one that
- * is there already is a success. */
+/* Addresses: IFA_F_NODAD on v6, IFA_F_NOPREFIXROUTE never; broadcast set for v4 prefixes shorter than /31. Adding one
+ * that is there already is a success. */
 void address_put(struct rtnl *r, int ifindex, const struct prefix *p, bool add, const char *name);
 
-/* Routes: table main, protocol ROUTE_PROTOCOL; "default" takes its family from the gateway, and is v4 without one. Never
- * replaces a route: adding one that is there gives ERROR_NAME_TAKEN. `e` is for values that cannot be sent. */
+/* Routes: table main, protocol ROUTE_PROTOCOL; "default" takes its family from the gateway, and is v4 without one.
+ * Never replaces a route: adding one that is there gives ERROR_NAME_TAKEN. `e` is for values that cannot be sent. */
 #define ROUTE_PROTOCOL 110
 int route_put(struct rtnl *r, int ifindex, const struct route *route, bool add, const char *name, struct error *e);
 

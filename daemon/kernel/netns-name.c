@@ -4,10 +4,11 @@
  *
  * Theory of operation
  *
- * A name is a file of the site's directory with the namespace mounted on it. Other software writes there too, and what it
- * puts there may be anything. So each look first gets hold of the thing itself (O_PATH, no links), finds out what it is,
- * and goes on through that hold; mounts are made on the very file, and taken away by a path that starts at the site's fd. What is
- * not a namespace with the expected cookie, or an empty file that nothing is mounted on, is left alone.
+ * A name is a file of the site's directory with the namespace mounted on it. Other software writes there too, and what
+ * it puts there may be anything. So each look first gets hold of the thing itself (O_PATH, no links), finds out what
+ * it is, and goes on through that hold; mounts are made on the very file, and taken away by a path that starts at the
+ * site's fd. What is not a namespace with the expected cookie, or an empty file that nothing is mounted on, is left
+ * alone.
  */
 #include "config.h"
 

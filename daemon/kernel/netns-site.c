@@ -5,14 +5,15 @@
  * Theory of operation
  *
  * A namespace has a name while it is mounted on a file of this directory. For every mount namespace of the host to see
- * that, the directory must be a mount point with shared propagation. It must not be in the peer group of the /run around
- * it, or each name would be mounted twice, so it gets a group of its own while it is still detached; only then it is put
- * in place, and copies that go to other mount namespaces at that moment join the new group. The lock is the one that
- * `ip netns add` takes: without it, first users who race would each mount over the others and double the table each time.
+ * that, the directory must be a mount point with shared propagation. It must not be in the peer group of the /run
+ * around it, or each name would be mounted twice, so it gets a group of its own while it is still detached; only then
+ * it is put in place, and copies that go to other mount namespaces at that moment join the new group. The lock is the
+ * one that `ip netns add` takes: without it, first users who race would each mount over the others and double the
+ * table each time.
  *
- * A daemon in a mount namespace of its own (most hardening settings of systemd make one) would pin its namespaces where
- * nobody sees them. So the mount that holds the directory is looked up first: it must be shared and not the slave of
- * another. In the mount namespace of process 1 no such question arises.
+ * A daemon in a mount namespace of its own (most hardening settings of systemd make one) would pin its namespaces
+ * where nobody sees them. So the mount that holds the directory is looked up first: it must be shared and not the
+ * slave of another. In the mount namespace of process 1 no such question arises.
  */
 #include "config.h"
 

@@ -28,9 +28,9 @@ struct netns {
 #define NETNS_INIT { .fd = -1 }
 
 /* Opens `directory` (/run/netns, mode 0755, made if missing) and makes it a mount point of its own with shared
- * propagation under the lock that iproute2 takes (flock on the directory): bind on itself, private, then shared.
- * Where mounts made there would not reach the host (/proc/self/mountinfo shows "master:" or lacks "shared:" for the
- * mount that holds it), fails with ERROR_NOT_SUPPORTED and the exact cause, unless `private_mounts`: the caller runs in a
+ * propagation under the lock that iproute2 takes (flock on the directory): bind on itself, private, then shared. Where
+ * mounts made there would not reach the host (/proc/self/mountinfo shows "master:" or lacks "shared:" for the mount
+ * that holds it), fails with ERROR_NOT_SUPPORTED and the exact cause, unless `private_mounts`: the caller runs in a
  * mount namespace of its own on purpose. */
 int netns_site_open(const char *directory, bool private_mounts, struct netns_site **ret, struct error *e);
 void netns_site_free(struct netns_site *s);
@@ -52,8 +52,8 @@ int kernel_netns_fd(const struct kernel *k);	/* of the host's network namespace,
 /* Makes a namespace that nothing but `ret` holds, or takes a spare one. */
 int netns_make(struct kernel *k, struct netns *ret, struct error *e);
 
-/* Makes one in advance for the next netns_make() of any thread, see spares.h; the second closes those that have grown old
- * and returns how many are left. */
+/* Makes one in advance for the next netns_make() of any thread, see spares.h; the second closes those that have grown
+ * old and returns how many are left. */
 int netns_make_spare(struct kernel *k, struct error *e);
 unsigned netns_drop_spares(struct netns_site *s);
 
@@ -77,8 +77,8 @@ int netns_probe(struct kernel *k, const char *name, enum netns_file *ret, uint64
 /* Opens NAME; a network namespace or ERROR_NOT_FOUND / ERROR_FOREIGN. Never follows symlinks. */
 int netns_open(struct kernel *k, const char *name, struct netns *ret, struct error *e);
 
-/* From a process: by pidfd (stays right when the pid is reused), or from an fd that must be a network namespace. `fd` is
- * borrowed. PIDFD_GET_NET_NAMESPACE (6.11) with /proc as the fall-back, checked again after opening.
+/* From a process: by pidfd (stays right when the pid is reused), or from an fd that must be a network namespace. `fd`
+ * is borrowed. PIDFD_GET_NET_NAMESPACE (6.11) with /proc as the fall-back, checked again after opening.
  * ERROR_NO_SUCH_PROCESS, ERROR_PERMISSION_DENIED where CAP_SYS_PTRACE is missing. */
 int netns_of_pidfd(struct kernel *k, int pidfd, struct netns *ret, struct error *e);
 int netns_of_pid(struct kernel *k, pid_t pid, struct netns *ret, int *pidfd, struct error *e);
@@ -101,8 +101,8 @@ int netns_set_nsid(struct kernel *k, const struct netns *n, int nsid, struct err
 int netns_sysctl_set(struct kernel *k, const struct netns *n, const char *key, const char *value, struct error *e);
 int netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char **ret, struct error *e);
 
-/* Switches IPv6 off on an interface of the host, or on without taking router advertisements and redirects: what a namespace
- * sends must not change the host's routes (CVE-2020-10749). A kernel without IPv6 is a success. */
+/* Switches IPv6 off on an interface of the host, or on without taking router advertisements and redirects: what a
+ * namespace sends must not change the host's routes (CVE-2020-10749). A kernel without IPv6 is a success. */
 int netns_host_ipv6(struct kernel *k, const char *interface, bool on, struct error *e);
 
 /* Processes with a thread in the namespace (NULL `n`: the host's), by walking /proc; `fn` gets each once, a negative

@@ -4,14 +4,14 @@
  *
  * Theory of operation
  *
- * The kernel carries out a request inside send(), message by message, and has queued every answer when the call returns;
- * of a dump it queues the next piece inside recvfrom(). So nothing here ever waits for the socket: an answer that is not
- * there was lost (the receive buffer overflowed), and is reported instead of waited for.
+ * The kernel carries out a request inside send(), message by message, and has queued every answer when the call
+ * returns; of a dump it queues the next piece inside recvfrom(). So nothing here ever waits for the socket: an answer
+ * that is not there was lost (the receive buffer overflowed), and is reported instead of waited for.
  *
  * Only the last message of a send asks for an acknowledgement. A refused message is answered in any case, and answers
- * come in order: the last one says that every message before it without an answer was carried out. Sequence numbers grow
- * by one per message over the life of the socket; answers to anything but the send under way are passed over, so that
- * a transaction that failed halfway cannot be taken for the next one.
+ * come in order: the last one says that every message before it without an answer was carried out. Sequence numbers
+ * grow by one per message over the life of the socket; answers to anything but the send under way are passed over, so
+ * that a transaction that failed halfway cannot be taken for the next one.
  */
 #include "config.h"
 
@@ -38,7 +38,9 @@
 #define WHAT_SIZE 80
 
 struct pending {
-	size_t offset; /* of the message in the buffer */
+	size_t offset;	  /* of the message in the buffer */
+	const char *list; /* the field that asked for it is element `index` of this list; NULL: none */
+	unsigned index;
 	char what[WHAT_SIZE];
 };
 
@@ -58,6 +60,7 @@ typedef int answer_fn(const struct nlmsghdr *m, void *arg);
 struct outcome {
 	int refusal; /* the first one; negative errno */
 	char what[WHAT_SIZE];
+	char field[32]; /* to blame, "" for none */
 	char words[160]; /* the kernel's, "" for none */
 	int walk;        /* negative return of the callback */
 	bool interrupted;
@@ -167,6 +170,7 @@ rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, size_t extra, void *
 	memcpy(p->what, what, length);
 	p->what[length] = '\0';
 	p->offset = offset;
+	p->list = NULL;
 
 	memset(r->buffer + offset, 0, RTNL_MESSAGE_MAX); /* padding, too, is sent */
 	struct nlmsghdr *m = mnl_nlmsg_put_header(r->buffer + offset);
@@ -176,6 +180,15 @@ rtnl_message(struct rtnl *r, uint16_t type, uint16_t flags, size_t extra, void *
 	*extra_header = mnl_nlmsg_put_extra_header(m, extra);
 	r->n++;
 	return m;
+}
+
+void
+rtnl_blame(struct rtnl *r, const char *list, unsigned index)
+{
+	if (r->n == 0)
+		return;
+	r->pending[r->n - 1].list = list;
+	r->pending[r->n - 1].index = index;
 }
 
 void
@@ -245,7 +258,10 @@ note_refusal(const struct rtnl *r, const struct nlmsghdr *m, int number, size_t 
 	if (o->refusal != 0)
 		return;
 	o->refusal = number;
-	memcpy(o->what, r->pending[m->nlmsg_seq - r->sequence].what, sizeof(o->what));
+	const struct pending *p = &r->pending[m->nlmsg_seq - r->sequence];
+	memcpy(o->what, p->what, sizeof(o->what));
+	if (p->list)
+		snprintf(o->field, sizeof(o->field), "%s[%u]", p->list, p->index);
 	read_words(m, words, o->words, sizeof(o->words));
 }
 
@@ -325,12 +341,14 @@ report(const struct outcome *o, struct error *e)
 	const char *colon = o->words[0] ? ": " : "";
 
 	if (number == EEXIST)
-		error_set(e, ERROR_NAME_TAKEN, NULL, "%s%s%s: it exists already", o->what, colon, o->words);
+		error_set(e, ERROR_NAME_TAKEN, o->field, "%s%s%s: it exists already", o->what, colon, o->words);
 	else if (number == EOPNOTSUPP)
-		error_set(e, ERROR_NOT_SUPPORTED, NULL, "%s%s%s: not supported by this kernel", o->what, colon,
+		error_set(e, ERROR_NOT_SUPPORTED, o->field, "%s%s%s: not supported by this kernel", o->what, colon,
 			  o->words);
 	else
-		return error_errno(e, number, "%s%s%s", o->what, colon, o->words);
+		error_errno(e, number, "%s%s%s", o->what, colon, o->words);
+	if (e && o->field[0] && !e->field[0])
+		error_prefix_field(e, o->field, -1);
 	if (e)
 		e->number = number;
 	return -number;

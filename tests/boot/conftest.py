@@ -19,8 +19,9 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     machine = item.funcargs.get("machine") if hasattr(item, "funcargs") else None
     if report.failed and machine and machine.leader:
-        status = machine.run("systemctl", "status", "--lines=40", "nsd.service", "nsd.socket", check=False).stdout
-        report.sections.append(("systemctl status", status))
+        status = machine.run("systemctl", "status", "--lines=0", "nsd.service", "nsd.socket", check=False).stdout
+        status += machine.run("journalctl", "--lines=80", "--no-pager", "--unit=nsd.service", check=False).stdout
+        report.sections.append(("systemctl status and journal", status))
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,15 @@ def test_networkd_leaves_links_alone(machine):
         machine.run("systemctl", "stop", "systemd-networkd.socket", "systemd-networkd.service", check=False)
 
 
+def test_udev_knows_the_links(machine):
+    """The rule that keeps NetworkManager and networkd off goes by the group that nsd gives its interfaces."""
+    machine.nsc("link", "add", "veth-x", "peer", "veth-y")
+    rule = (machine.source / "systemd/60-nsd.rules").read_text()
+    for name in ("veth-x", "veth-y"):
+        group = json.loads(machine.out("ip", "-json", "-N", "-d", "link", "show", name))[0]["group"]
+        assert f'ATTR{{netdev_group}}=="{group}"' in rule
+
+
 # ---- settings of a unit that would hide the namespaces from the host ----
 
 HIDING = [

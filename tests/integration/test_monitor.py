@@ -147,6 +147,20 @@ def test_deleted_netns_is_lost(watch, client, wired):
     assert matches_list(watch, client)
 
 
+def test_repair_with_a_bridge_inside(client):
+    """A bridge inside is made before its ports, whatever they are called."""
+    client.call("CreateNamespace", name="red", links=[bridge("sw", "10.3.0.1/24", namespace="red")])
+    client.call("CreateNamespace", name="blue")
+    client.call("CreateLink", veth(end("red", "p0", bridge="sw"), end("blue", "eth0", "10.3.0.2/24")))
+    client.call("CreateLink", veth(end("red", "zz", bridge="sw"), end("blue", "eth1")))
+    kernel.ip("netns", "del", "red")
+    poll.until(lambda: {item["state"] for item in client.links(foreign=False).values()} == {"lost"}, "all are lost")
+    client.call("RepairNamespace", name="red")
+    poll.until(lambda: {item["state"] for item in client.links(foreign=False).values()} == {"ready"}, "all are back")
+    assert kernel.link("p0", "red")["master"] == kernel.link("zz", "red")["master"] == "sw"
+    assert kernel.ping("10.3.0.1", "blue")
+
+
 def test_replaced_netns_is_not_adopted(watch, client, wired):
     """Somebody deletes the namespace and makes another one of the same name: foreign, never taken for nsd's own."""
     kernel.ip("netns", "del", "red")

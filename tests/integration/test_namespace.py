@@ -232,11 +232,27 @@ def test_draining_until_the_last_holder_lets_go(nsd, client, host, how):
         item = client.namespaces(foreign=False)["held"]
         assert item["state"] == "draining" and item["message"], item
         assert nsd.recorded("namespace") == ["held"], "remembered until it is really gone"
-        expect("Draining", client.call, "CreateNamespace", name="held")
     finally:
         release()
     poll.equal(lambda: client.namespaces(foreign=False), {}, "gone after the release")
     client.call("CreateNamespace", name="held")
+
+
+def test_name_of_a_draining_one(nsd, client):
+    """A request for the name waits a while for it, then says why it cannot be had."""
+    client.call("CreateNamespace", name="held")
+    fd = os.open("/run/netns/held", os.O_RDONLY)
+    client.call("DeleteNamespace", name="held")
+    client.send("CreateNamespace", {"name": "held"})
+    with nsd.client() as other:
+        assert other.namespaces()["held"]["state"] == "draining"
+    os.close(fd)
+    assert client.receive("CreateNamespace")[0]["namespace"]["state"] == "ready"
+    fd = os.open("/run/netns/held", os.O_RDONLY)
+    client.call("DeleteNamespace", name="held")
+    error = expect("Draining", client.call, "CreateNamespace", name="held")
+    assert error.field == "name" and "held" in error.parameters["message"]
+    os.close(fd)
 
 
 def test_waiting_delete_returns_when_it_is_gone(nsd, client, host):

@@ -78,7 +78,9 @@ def test_own_objects(shared, alice):
     assert set(alice.namespaces()) == {"mine", "other"} and set(alice.links()) == {"mine.a"}
     alice.call("ChangeNamespace", name="mine", labels={"a": "c"})
     alice.call("ChangeLink", name="mine.a", change={"mtu": 1400})
-    assert alice.call("OpenNamespace", name="mine")["fileDescriptor"] == 0
+    reply, fds = alice.call_fds("OpenNamespace", name="mine")
+    assert reply["fileDescriptor"] == 0 and os.fstat(fds[0]).st_ino == os.stat("/run/netns/mine").st_ino
+    os.close(fds[0])
     alice.call("DeleteLink", name="mine.a", wait=True)
     alice.call("DeleteNamespace", name="mine", wait=True)
     assert set(alice.namespaces()) == {"other"}
@@ -224,7 +226,7 @@ def test_what_is_roots_alone(shared, alice, host):
     alice.call("CreateNamespace", name="mine")
     child = host.process_in_new_netns()
     for method, parameters in (
-            ("ChangeNamespace", {"name": "mine", "owner": BOB}), ("ChangeNamespace", {"name": "mine", "nsid": 5}),
+            ("ChangeNamespace", {"name": "mine", "owner": BOB}),
             ("AttachNamespace", {"name": "x", "pid": child.pid}), ("AttachNamespace", {"name": "x", "pid": 1}),
             ("io.systemd.service.SetLogLevel", {"level": 7}), ("io.systemd.service.Reload", {})):
         expect("PermissionDenied", alice.call, method, parameters)

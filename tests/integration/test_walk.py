@@ -65,12 +65,10 @@ def test_both_names_have_nsids(nsc, client, host):
     child = host.process_in_new_netns()
     nsc.run("add", "nstest")
     nsc.run("attach", "kod", child.pid)
-    kernel.ip("netns", "set", "nstest", 100)
-    nsc.run("set", "kod", 101)
     listed = {item["name"]: item.get("nsid") for item in nsc.json("list")["namespaces"]}
-    assert listed == {"nstest": 100, "kod": 101} == kernel.nsids()
-    table = nsc.run("list").stdout
-    assert "100" in table and "101" in table
+    assert listed == kernel.nsids() and None not in listed.values()
+    rows = [line.split() for line in nsc.run("list").stdout.splitlines()[1:]]
+    assert {row[0]: int(row[3]) for row in rows} == listed
 
 
 def test_step_by_step(nsc, host):
@@ -316,10 +314,11 @@ def test_del_of_several_goes_on_after_a_failure(nsc, host):
 
 
 def test_set(nsc, client):
-    nsc.run("add", "n")
+    nsc.run("add", "n", "nsid", 33)
     nsc.run("set", "n", "loopback", "down", "label", "a=b", "sysctl", "net.ipv4.ip_forward=1", "nsid", 33)
     assert not kernel.is_up("lo", "n") and kernel.sysctl("net.ipv4.ip_forward", "n") == "1"
     assert kernel.nsids()["n"] == 33
+    assert "33" in nsc.fails("set", "n", 34), "the kernel never changes it"
     assert client.call("GetNamespace", name="n")["namespace"]["labels"] == {"a": "b"}
 
 
@@ -332,7 +331,7 @@ def test_repair(nsc, client):
     line = nsc.fails("exec", "n", "true", status=125)
     assert "repair" in line
     nsc.run("repair", "n")
-    assert kernel.ping("10.0.0.2")
+    poll.until(lambda: kernel.ping("10.0.0.2"), "its link is made again too")
 
 
 def test_wait_for_a_held_one(nsc, client, host):

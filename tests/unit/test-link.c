@@ -204,6 +204,73 @@ test_answer_lost(void **state)
 	netns_close(&n);
 }
 
+struct wish {
+	const char *address; /* of the first end; NULL: the batch is given up */
+	int ifindex;	     /* seen */
+};
+
+static int
+put_wish(struct rtnl *r, int ifindex, void *arg, struct error *error)
+{
+	struct wish *w = arg;
+	w->ifindex = ifindex;
+	if (!w->address)
+		return error_set(error, ERROR_INVALID_VALUE, "addresses[0]", "no address");
+	struct prefix p;
+	assert_ok(prefix_parse(w->address, false, &p, &e));
+	address_put(r, ifindex, &p, true, "left");
+	link_put_up(r, ifindex, true, "left");
+	return 0;
+}
+
+/* What configures the first end goes along with its creation; where it is refused, no interface stays. */
+static void
+test_sequel(void **state)
+{
+	struct kernel *k = kernel(state);
+	struct netns n = NETNS_INIT;
+	struct link_site sites[2];
+	struct end ends[2];
+	struct wish w = { .address = "10.0.0.1/24" };
+	const struct link_sequel sequel = { .put = put_wish, .arg = &w };
+	for (unsigned hidden = 0; hidden < 2; hidden++) { /* with the echo, and without */
+		assert_ok(netns_make(k, &n, &e));
+		describe(sites, ends, &n, NULL);
+		sites[0].ifindex = 77;
+		hide_answers = hidden;
+		assert_ok(link_create(k, &link_veth, sites, &sequel, &e));
+		assert_int_equal(w.ifindex, 77);
+		assert_int_equal(sites[0].ifindex, 77);
+		assert_int_equal(sites[1].ifindex, if_nametoindex("right"));
+		assert_in(show(&n, "-j addr show left"), "\"UP\"");
+		assert_in(show(&n, "-j addr show left"), "\"local\":\"10.0.0.1\"");
+		assert_ok(link_delete(n.rtnl, 77, &e));
+
+		ends[0].mtu = 1000;
+		hide_answers = hidden;
+		w.address = "fd00::1/64"; /* the kernel has no IPv6 on so small an MTU */
+		assert_errno(EINVAL, "address fd00::1/64 on left", link_create(k, &link_veth, sites, &sequel, &e));
+		assert_null(strstr(show(&n, "-j link"), "left"));
+		assert_hides("right", "ip -j link");
+		hide_answers = 0;
+		w.address = "10.0.0.1/24";
+		netns_close(&n);
+	}
+
+	assert_ok(netns_make(k, &n, &e));
+	describe(sites, ends, &n, NULL);
+	sites[0].ifindex = 77;
+	w.address = NULL;
+	assert_error(ERROR_INVALID_VALUE, "no address", link_create(k, &link_veth, sites, &sequel, &e));
+	assert_hides("right", "ip -j link");
+	w.address = "10.0.0.1/24";
+	assert_int_equal(sandbox_run("ip link add right type bridge"), 0);
+	assert_error(ERROR_NAME_TAKEN, "right in the host", link_create(k, &link_veth, sites, &sequel, &e));
+	assert_null(strstr(show(&n, "-j link"), "left"));
+	assert_int_equal(sandbox_run("ip link del right"), 0);
+	netns_close(&n);
+}
+
 static void
 assert_refused(struct kernel *k, struct link_site *sites, enum error_code code, const char *field, const char *words)
 {
@@ -401,8 +468,9 @@ main(void)
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
 		SANDBOX_TEST(test_veth),	SANDBOX_TEST(test_veth_numbers), SANDBOX_TEST(test_no_echo),
-		SANDBOX_TEST(test_answer_lost), SANDBOX_TEST(test_name_taken),	 SANDBOX_TEST(test_refused),
-		SANDBOX_TEST(test_bridge),	SANDBOX_TEST(test_changes),	 SANDBOX_TEST(test_delete),
+		SANDBOX_TEST(test_answer_lost), SANDBOX_TEST(test_sequel),	 SANDBOX_TEST(test_name_taken),
+		SANDBOX_TEST(test_refused),	SANDBOX_TEST(test_bridge),	 SANDBOX_TEST(test_changes),
+		SANDBOX_TEST(test_delete),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

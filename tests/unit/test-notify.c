@@ -127,8 +127,8 @@ in_child(enum passed first, unsigned n, const char *names, int (*check)(void))
 
 	if (pid == 0) {
 		char text[16];
-		int fd = first == PLAIN_FILE ? open("/dev/null", O_RDONLY | O_CLOEXEC)
-					     : socket(first == INTERNET ? AF_INET : AF_UNIX,
+		int fd = first == PLAIN_FILE ? open("/dev/null", O_RDONLY | O_CLOEXEC) :
+					       socket(first == INTERNET ? AF_INET : AF_UNIX,
 						      (first == DATAGRAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 		struct sockaddr_un a = { .sun_family = AF_UNIX };
 

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The host that one test sees: its daemons, processes and foreign objects, and the check that all of it returns to its
 base when the test is over."""
-import errno
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import uuid
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from . import kernel, poll, sandbox
 from .client import Nsc
@@ -39,9 +35,9 @@ class Host:
 
     # What tests make
 
-    def daemon(self, name=None, **named):
-        """A daemon of this test, not started. Two with one name share their directories."""
-        daemon = Daemon(ROOT / (name or f"nsd{len(self.daemons)}"), **named)
+    def daemon(self, name, directory=ROOT, **named):
+        """A daemon of this test, not started; its files are in directory/name."""
+        daemon = Daemon(pathlib.Path(directory) / name, **named)
         self.daemons.append(daemon)
         return daemon
 
@@ -90,10 +86,11 @@ class Host:
             if any(point == kernel.NETNS for point, _, _ in kernel.mountinfo()):
                 sandbox.umount(kernel.NETNS, sandbox.MNT_DETACH)
             shutil.rmtree(kernel.NETNS)
-        with IPRoute() as socket:
-            for message in socket.get_links():
-                if message["index"] != 1:
-                    delete_link(socket, message["index"])
+        for name in kernel.links():
+            if name != "lo":
+                kernel.ip("link", "del", name, check=False)  # it may have gone with its peer
+        poll.until(lambda: sorted(kernel.links()) == ["lo"] and not kernel.ip_json("netns", "list-id"),
+                   "the old namespaces are dead")
         boot_id = ROOT / f"boot-{uuid.uuid4()}"
         boot_id.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
         sandbox.mount(boot_id, "/proc/sys/kernel/random/boot_id", flags=sandbox.MS_BIND)
@@ -142,14 +139,6 @@ class Host:
         daemon.stop()
         left = [name for name in os.listdir(daemon.runtime) if name != "lock"] if daemon.runtime.exists() else []
         assert left == [], f"left in the runtime directory: {left}"
-
-
-def delete_link(socket, index):
-    """Deletes an interface; its peer may have taken it along already."""
-    try:
-        socket.link("del", index=index)
-    except NetlinkError as error:
-        assert error.code == errno.ENODEV, error
 
 
 def unless_gone(client, method, **named):
