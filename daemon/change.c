@@ -408,13 +408,15 @@ change_link(struct manager *m, struct request *r, struct object *o, struct link 
 struct remake {
 	struct object *v[MAX_LINKS_PER_REQUEST + 1];
 	unsigned n;
+	bool bridges; /* they come before what may be their ports */
 };
 
 static void
 collect_lost(struct object *link, void *arg)
 {
 	struct remake *s = arg;
-	if (link->busy || link->link.state == STATE_DRAINING || s->n == ARRAY_SIZE(s->v))
+	if (link->busy || link->link.state == STATE_DRAINING || s->n == ARRAY_SIZE(s->v) ||
+	    (link->link.kind == LINK_BRIDGE) != s->bridges)
 		return;
 	object_set_state(link, STATE_LOST); /* with the namespace, seen or not */
 	s->v[s->n++] = link;
@@ -423,11 +425,14 @@ collect_lost(struct object *link, void *arg)
 static int
 repair_lost(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e)
 {
-	struct remake set = { .v = { o }, .n = 1 };
+	struct remake set = { .v = { o }, .n = 1, .bridges = true };
 
 	if (o->kind == OBJECT_NAMESPACE && o->ns.attached == 1)
 		return error_set(e, ERROR_LOST, "name",
 				 "namespace \"%s\" was attached from a process: nsd cannot make it again; delete it", o->ns.name);
+	if (o->kind == OBJECT_NAMESPACE)
+		each_link_in(m, o->ns.name, collect_lost, &set);
+	set.bridges = false;
 	if (o->kind == OBJECT_NAMESPACE)
 		each_link_in(m, o->ns.name, collect_lost, &set);
 	return remake_objects(m, r, set.v, set.n, reply, e);

@@ -448,6 +448,8 @@ restore_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex,
 	wanted_addresses(e, &want);
 	put_differences(r, e, &info, master, &want, &have);
 	result = rtnl_send(r, err);
+	if (result < 0 && err && err->code == ERROR_NAME_TAKEN)
+		error_prefix_field(err, "interface", -1);
 	if (result == 0 && e->up)
 		result = put_route_differences(r, e, ifindex, err);
 	if (result < 0) {

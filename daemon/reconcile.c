@@ -182,7 +182,7 @@ judge_namespace(struct manager *m, const struct inventory *v, struct object *o)
 		judge_after_reboot(m, o);
 	} else if (o->ns.state == STATE_CREATING || o->ns.state == STATE_DRAINING) {
 		drain(m, o);
-	} else if (!there && o->ns.state == STATE_READY && o->ns.unconfirmed == 1) {
+	} else if (!there && o->ns.state == STATE_READY && o->ns.unconfirmed == 1 && !store_was_clean(m->store)) {
 		object_set_state(o, STATE_LOST);
 		object_set_message(o, "nsd was ended while making it");
 		o->remake = true;
