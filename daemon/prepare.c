@@ -283,6 +283,8 @@ check_site(struct manager *m, const struct peer *peer, const struct end *end, co
 static int
 check_host_name(struct manager *m, const char *interface, struct error *e)
 {
+	if (find_host_link(m, interface))
+		watch_catch_up(m); /* it may have gone a moment ago */
 	const struct host_link *h = find_host_link(m, interface);
 	if (!h)
 		return 0;

@@ -24,7 +24,7 @@
 #include "message-ids.h"
 #include "object.h"
 
-#define STRAY_ATTEMPTS 30 /* looks, 100 ms apart, in which the kernel may finish what the last nsd left to it */
+#define STRAY_ATTEMPTS 80 /* looks, 100 ms apart, in which the kernel may finish what the last nsd left to it */
 
 /* ---- loading ---- */
 

@@ -85,7 +85,8 @@ static void
 learn_nsid(struct manager *m, const struct slot *s, const struct link_info *info)
 {
 	const struct object *link = s->object;
-	if (info->peer_nsid < 0 || link->link.ends.n != 2)
+	bool moving = link->busy || link->link.changing == 1; /* the peer may not be where the record says */
+	if (info->peer_nsid < 0 || link->link.ends.n != 2 || moving)
 		return;
 	const struct end *peer = link_end(link, !s->end);
 	struct object *ns = peer->namespace ? find_namespace(m, peer->namespace) : NULL;
