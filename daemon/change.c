@@ -25,6 +25,7 @@ struct alteration {
 	uint64_t cookies[2];	    /* of the namespaces the ends are in after the change */
 	int ifindexes[2];
 	bool repair;
+	bool finish; /* of what a crash cut off; where that fails, it is made anew */
 	bool assign_nsid; /* let the kernel choose one */
 	int nsid;	  /* the one it chose, or -1 */
 	changed_reply *reply;
@@ -258,6 +259,20 @@ take_over_link(struct manager *m, struct object *o, struct alteration *a)
 		object_set_ifindex(m, o, i, a->cookies[i], a->ifindexes[i]);
 }
 
+/* A change was cut off, and the object is not where its record says: what is left of it goes, and it is made again. */
+static bool
+make_anew(struct manager *m, struct object *o)
+{
+	struct error e = { 0 };
+
+	object_set_state(o, STATE_LOST);
+	object_set_message(o, "a change to it was cut off");
+	if (repair_object(m, NULL, o, NULL, &e) == 0)
+		return true;
+	log_warning("%s \"%s\" cannot be made again: %s", object_word(o), object_name(o), e.text);
+	return false;
+}
+
 static void
 alteration_done(struct operation *op)
 {
@@ -287,7 +302,12 @@ alteration_done(struct operation *op)
 		request_error(op->request, &op->error);
 	else if (op->request)
 		a->reply(op->request, o);
+	bool interrupted = op->result < 0 && a->finish, finished = a->finish;
 	alteration_free(m, a);
+	if (interrupted && make_anew(m, o))
+		return; /* whose end counts */
+	if (finished)
+		reconcile_made(m);
 }
 
 static struct alteration *
@@ -418,14 +438,10 @@ repair_lost(struct manager *m, struct request *r, struct object *o, changed_repl
 	return remake_objects(m, r, set.v, set.n, reply, e);
 }
 
-int
-repair_object(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e)
+/* Brings the kernel to the record of an object that is there. */
+static int
+restore(struct manager *m, struct request *r, struct object *o, bool finish, changed_reply *reply, struct error *e)
 {
-	if (object_state(o) == STATE_DRAINING)
-		return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed", object_word(o), object_name(o));
-	if (object_state(o) == STATE_LOST)
-		return repair_lost(m, r, o, reply, e);
-
 	struct alteration *a = alteration_new(m, r, o, reply);
 	int err = !a ? -ENOMEM : o->kind == OBJECT_NAMESPACE ? fields_copy(&namespace_type, &o->ns, &a->ns, e) :
 							       fields_copy(&link_type, &o->link, &a->link, e);
@@ -435,6 +451,23 @@ repair_object(struct manager *m, struct request *r, struct object *o, changed_re
 		return error_errno(e, ENOMEM, "repairing %s \"%s\"", object_word(o), object_name(o));
 	}
 	a->repair = true;
+	a->finish = finish;
 	operation_start(&a->op, alteration_run, alteration_done);
 	return 0;
+}
+
+int
+repair_object(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e)
+{
+	if (object_state(o) == STATE_DRAINING)
+		return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed", object_word(o), object_name(o));
+	if (object_state(o) == STATE_LOST)
+		return repair_lost(m, r, o, reply, e);
+	return restore(m, r, o, false, reply, e);
+}
+
+int
+finish_change(struct manager *m, struct object *o)
+{
+	return restore(m, NULL, o, true, NULL, NULL);
 }

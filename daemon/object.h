@@ -159,6 +159,7 @@ struct manager {
 	bool reconciled, stopping;
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
+	unsigned start_attempts;
 	bool retry_start;	/* the first look at the kernel failed */
 	bool nsids_new;		/* somebody gave a namespace a number; nobody told which */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
@@ -350,6 +351,10 @@ int change_link(struct manager *m, struct request *r, struct object *o, struct l
 		struct error *e);
 /* Makes a lost object again, or takes back what others changed on it. Parks (returns 1) like remove_object(). */
 int repair_object(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e);
+
+/* Start-up: brings the kernel to the record of a change that was cut off, or makes the object anew; its end counts as one of
+ * the start-up's operations. */
+int finish_change(struct manager *m, struct object *o);
 
 /* ---- watch.c ---- */
 struct found_name {

@@ -31,8 +31,8 @@ class Strace:
         for task in os.listdir(f"/proc/{self.pid}/task"):
             try:
                 status = pathlib.Path(f"/proc/{self.pid}/task/{task}/status").read_text(encoding="ascii")
-            except FileNotFoundError:
-                continue  # a thread that has ended
+            except FileNotFoundError:  # a thread that has ended
+                continue
             if f"TracerPid:\t{self.process.pid}\n" not in status:
                 return False
         return True
