@@ -17,6 +17,7 @@ struct attachment {
 	struct attach_source source; /* own copies of its fds */
 	uint64_t cookie;
 	int nsid, pidfd;
+	bool left; /* what was committed could not be taken back */
 	changed_reply *reply;
 };
 
@@ -75,8 +76,11 @@ attach(struct attachment *a, struct kernel *k, struct error *e)
 		int result = commit(a->op.m, &r, 1, false, err == 0 ? e : NULL);
 		if (err == 0 && result < 0) {
 			netns_unpin(k, o->ns.name, n.cookie, NULL);
+			r.state = -1;
 			err = result;
+			result = commit(a->op.m, &r, 1, false, NULL);
 		}
+		a->left = result < 0;
 	}
 	if (err == 0)
 		netns_nsid(k, &n, &a->nsid, NULL);
@@ -114,6 +118,10 @@ attach_done(struct operation *op)
 		a->reply(op->request, o);
 	} else {
 		request_error(op->request, &op->error);
+	}
+	if (op->result < 0 && a->left) {
+		drain_record(m, o);
+	} else if (op->result < 0) {
 		announce(m, CHANGE_GONE, o);
 		object_remove(m, o);
 		object_free(o);

@@ -43,6 +43,7 @@ struct create {
 	struct operation op;
 	struct preparation p;
 	bool remake, committed;
+	bool left; /* what was committed could not be taken back */
 	bool lo_waits; /* lo is to come up with the first end in the new namespace */
 	struct operation *spare; /* to be started in its second half, or NULL */
 	int numbered;  /* ends in the new namespace that were given an ifindex */
@@ -227,8 +228,10 @@ undo(struct create *c, struct kernel *k)
 
 	for (unsigned i = c->p.n_links; i-- > 0;)
 		undo_link(c, k, i);
-	if (c->committed && commit_all(c, c->remake ? STATE_LOST : -1, false, &e) < 0)
+	if (c->committed && commit_all(c, c->remake ? STATE_LOST : -1, false, &e) < 0) {
 		log_error("cannot take back a record: %s", e.text);
+		c->left = true;
+	}
 }
 
 /* The name of a lost namespace: what nsd itself left there goes, anything else stays and fails the pin. */
@@ -352,6 +355,8 @@ note_failed(struct create *c)
 			object_set_state(o, STATE_LOST);
 			object_set_message(o, "cannot be made again: %s", c->op.error.text);
 			announce(m, CHANGE_CHANGED, o);
+		} else if (c->left) {
+			drain_record(m, o);
 		} else {
 			announce(m, CHANGE_GONE, o);
 			object_remove(m, o);

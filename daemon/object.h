@@ -325,6 +325,7 @@ extern const struct type removal_reply_type;
 int remove_object(struct manager *m, struct request *r, method_handler *handler, void *in, struct object *o, bool wait,
 		  struct error *e);
 void drain_start(struct manager *m, struct object *o); /* recorded as draining: goes on with the kernel's part */
+void drain_record(struct manager *m, struct object *o); /* of what failed, when its record could not be taken back */
 void drain_nsid_gone(struct manager *m, int nsid);
 void drain_link_gone(struct manager *m, struct object *o);
 void drain_tick(struct manager *m);

@@ -465,6 +465,15 @@ drain_start(struct manager *m, struct object *o)
 	m->drains_new = true;
 }
 
+void
+drain_record(struct manager *m, struct object *o)
+{
+	object_set_state(o, STATE_DRAINING);
+	object_set_message(o, "it was not made, but its record could not be deleted; that is tried again");
+	announce(m, CHANGE_DRAINING, o);
+	drain_start(m, o);
+}
+
 /* ---- 3: the end ---- */
 
 void
