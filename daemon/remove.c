@@ -262,8 +262,8 @@ drop_namespace(struct kernel *k, struct item *item, bool scan)
 	if (err < 0 || file != NETNS_MOUNTED || there != cookie)
 		return err;
 	if (ns->attached != 1 && netns_open(k, ns->name, &n, NULL) == 0) {
-		if (item->nsid < 0 && netns_nsid(k, &n, &item->nsid, NULL) == 0 && item->nsid < 0 &&
-		    netns_set_nsid(k, &n, -1, NULL) == 0)
+		/* Asked for even where it is known: a link that was cut off in a move tells a wrong one. */
+		if (netns_nsid(k, &n, &item->nsid, NULL) == 0 && item->nsid < 0 && netns_set_nsid(k, &n, -1, NULL) == 0)
 			netns_nsid(k, &n, &item->nsid, NULL);
 		if (scan)
 			netns_processes(k, &n, note_holder, item, NULL);
