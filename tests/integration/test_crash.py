@@ -105,8 +105,8 @@ class Stage:
         """list == store == kernel."""
         namespaces, links = client.namespaces(foreign=False), client.links(foreign=False)
         assert sorted(namespaces) == self.nsd.recorded("namespace") == kernel.netns_files()
-        nsids = {item.get("nsid") for item in namespaces.values()}
-        assert {item["nsid"] for item in kernel.ip_json("netns", "list-id")} <= nsids, "one is still being torn down"
+        numbers = {item["nsid"] for item in kernel.ip_json("netns", "list-id")}
+        assert numbers <= set(kernel.nsids().values()), "one is still being torn down"
         assert kernel.nsfs_mounts() == [f"/run/netns/{name}" for name in sorted(namespaces)]
         assert sorted(links) == self.nsd.recorded("link")
         wanted = collections.defaultdict(set)
