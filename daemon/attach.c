@@ -106,6 +106,8 @@ attach_done(struct operation *op)
 			o->ns.pid_running = 1;
 		}
 		object_set_state(o, STATE_READY);
+		if (a->nsid >= 0)
+			watch_catch_up(m);
 		if (a->nsid >= 0 && !find_nsid(m, a->nsid))
 			object_set_nsid(m, o, a->nsid);
 		announce(m, CHANGE_READY, o);

@@ -25,6 +25,7 @@ struct alteration {
 	uint64_t cookies[2];	    /* of the namespaces the ends are in after the change */
 	int ifindexes[2];
 	bool repair;
+	bool finish; /* of what a crash cut off; where that fails, it is made anew */
 	bool assign_nsid; /* let the kernel choose one */
 	int nsid;	  /* the one it chose, or -1 */
 	changed_reply *reply;
@@ -258,6 +259,20 @@ take_over_link(struct manager *m, struct object *o, struct alteration *a)
 		object_set_ifindex(m, o, i, a->cookies[i], a->ifindexes[i]);
 }
 
+/* A change was cut off, and the object is not where its record says: what is left of it goes, and it is made again. */
+static bool
+make_anew(struct manager *m, struct object *o)
+{
+	struct error e = { 0 };
+
+	object_set_state(o, STATE_LOST);
+	object_set_message(o, "a change to it was cut off");
+	if (repair_object(m, NULL, o, NULL, &e) == 0)
+		return true;
+	log_warning("%s \"%s\" cannot be made again: %s", object_word(o), object_name(o), e.text);
+	return false;
+}
+
 static void
 alteration_done(struct operation *op)
 {
@@ -287,7 +302,12 @@ alteration_done(struct operation *op)
 		request_error(op->request, &op->error);
 	else if (op->request)
 		a->reply(op->request, o);
+	bool interrupted = op->result < 0 && a->finish, finished = a->finish;
 	alteration_free(m, a);
+	if (interrupted && make_anew(m, o))
+		return; /* whose end counts */
+	if (finished)
+		reconcile_made(m);
 }
 
 static struct alteration *
@@ -388,13 +408,15 @@ change_link(struct manager *m, struct request *r, struct object *o, struct link 
 struct remake {
 	struct object *v[MAX_LINKS_PER_REQUEST + 1];
 	unsigned n;
+	bool bridges; /* they come before what may be their ports */
 };
 
 static void
 collect_lost(struct object *link, void *arg)
 {
 	struct remake *s = arg;
-	if (link->busy || link->link.state == STATE_DRAINING || s->n == ARRAY_SIZE(s->v))
+	if (link->busy || link->link.state == STATE_DRAINING || s->n == ARRAY_SIZE(s->v) ||
+	    (link->link.kind == LINK_BRIDGE) != s->bridges)
 		return;
 	object_set_state(link, STATE_LOST); /* with the namespace, seen or not */
 	s->v[s->n++] = link;
@@ -403,24 +425,23 @@ collect_lost(struct object *link, void *arg)
 static int
 repair_lost(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e)
 {
-	struct remake set = { .v = { o }, .n = 1 };
+	struct remake set = { .v = { o }, .n = 1, .bridges = true };
 
 	if (o->kind == OBJECT_NAMESPACE && o->ns.attached == 1)
 		return error_set(e, ERROR_LOST, "name",
 				 "namespace \"%s\" was attached from a process: nsd cannot make it again; delete it", o->ns.name);
 	if (o->kind == OBJECT_NAMESPACE)
 		each_link_in(m, o->ns.name, collect_lost, &set);
+	set.bridges = false;
+	if (o->kind == OBJECT_NAMESPACE)
+		each_link_in(m, o->ns.name, collect_lost, &set);
 	return remake_objects(m, r, set.v, set.n, reply, e);
 }
 
-int
-repair_object(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e)
+/* Brings the kernel to the record of an object that is there. */
+static int
+restore(struct manager *m, struct request *r, struct object *o, bool finish, changed_reply *reply, struct error *e)
 {
-	if (object_state(o) == STATE_DRAINING)
-		return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed", object_word(o), object_name(o));
-	if (object_state(o) == STATE_LOST)
-		return repair_lost(m, r, o, reply, e);
-
 	struct alteration *a = alteration_new(m, r, o, reply);
 	int err = !a ? -ENOMEM : o->kind == OBJECT_NAMESPACE ? fields_copy(&namespace_type, &o->ns, &a->ns, e) :
 							       fields_copy(&link_type, &o->link, &a->link, e);
@@ -430,6 +451,23 @@ repair_object(struct manager *m, struct request *r, struct object *o, changed_re
 		return error_errno(e, ENOMEM, "repairing %s \"%s\"", object_word(o), object_name(o));
 	}
 	a->repair = true;
+	a->finish = finish;
 	operation_start(&a->op, alteration_run, alteration_done);
 	return 0;
+}
+
+int
+repair_object(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e)
+{
+	if (object_state(o) == STATE_DRAINING)
+		return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed", object_word(o), object_name(o));
+	if (object_state(o) == STATE_LOST)
+		return repair_lost(m, r, o, reply, e);
+	return restore(m, r, o, false, reply, e);
+}
+
+int
+finish_change(struct manager *m, struct object *o)
+{
+	return restore(m, NULL, o, true, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- open namespaces of one operation ---- */
 
@@ -166,6 +167,23 @@ set_lo_up(struct kernel *k, struct netns *n, struct error *e)
 	return rtnl_send(r, e);
 }
 
+/* A namespace that is going away keeps its number for a moment. */
+static int
+take_nsid(struct kernel *k, struct netns *n, int nsid, struct error *e)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	struct error refusal = { 0 };
+	int result = netns_set_nsid(k, n, nsid, &refusal);
+
+	for (unsigned i = 0; i < 10 && result < 0 && refusal.code == ERROR_NAME_TAKEN; i++) {
+		nanosleep(&pause, NULL);
+		result = netns_set_nsid(k, n, nsid, &refusal);
+	}
+	if (result < 0 && e)
+		*e = refusal;
+	return result;
+}
+
 int
 configure_namespace(struct kernel *k, struct netns *n, const struct namespace *ns, struct error *e)
 {
@@ -174,7 +192,7 @@ configure_namespace(struct kernel *k, struct netns *n, const struct namespace *n
 	for (size_t i = 0; i < ns->sysctls.n && result == 0; i++)
 		result = netns_sysctl_set(k, n, ns->sysctls.v[i].key, ns->sysctls.v[i].value, e);
 	if (result == 0 && ns->nsid != FIELD_ABSENT_INT)
-		result = netns_set_nsid(k, n, (int)ns->nsid, e);
+		result = take_nsid(k, n, (int)ns->nsid, e);
 	return result;
 }
 
@@ -430,6 +448,8 @@ restore_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex,
 	wanted_addresses(e, &want);
 	put_differences(r, e, &info, master, &want, &have);
 	result = rtnl_send(r, err);
+	if (result < 0 && err && err->code == ERROR_NAME_TAKEN)
+		error_prefix_field(err, "interface", -1);
 	if (result == 0 && e->up)
 		result = put_route_differences(r, e, ifindex, err);
 	if (result < 0) {

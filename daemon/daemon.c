@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,8 @@
 #define STOP_MS 5000
 #define EVENTS_MS 3
 #define LOOP_NICE (-10)
+#define CROWD 2		/* operations under way above which the loop has to hurry */
+#define QUIET_TICKS 10	/* without a crowd until it need not any more */
 
 enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, TIMER_EVENTS, N_TIMERS };
 enum source { SOURCE_TERM, SOURCE_INT, SOURCE_HUP, SOURCE_WORKERS, SOURCE_EVENTS, SOURCE_WATCH, N_SOURCES };
@@ -58,8 +61,8 @@ struct daemon {
 	struct service service;
 	char socket[256]; /* made by us; "" when inherited */
 	char status[160];
-	unsigned ticks;
-	bool stopping;
+	unsigned ticks, quiet_ticks;
+	bool stopping, realtime;
 };
 
 /* ---- settings ---- */
@@ -127,6 +130,25 @@ update_status(struct daemon *d)
 	notify_status("%s", text);
 }
 
+/*
+ * The loop has to answer at once even while workers keep the kernel busy; its own work is always short. With several
+ * operations under way only real time priority gets it a processor in time. With one at a time it would cost more than
+ * it gives: the scheduler moves real time threads around. Threads do not inherit it. Where it is not allowed, the nice
+ * value has to do.
+ */
+static void
+adjust_priority(struct daemon *d)
+{
+	const struct sched_param none = { 0 }, lowest = { .sched_priority = 1 };
+	bool crowded = workers_pending(d->workers) > CROWD;
+
+	d->quiet_ticks = crowded ? 0 : d->quiet_ticks + 1;
+	if (crowded && !d->realtime)
+		d->realtime = sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) == 0;
+	else if (d->realtime && d->quiet_ticks > QUIET_TICKS)
+		d->realtime = sched_setscheduler(0, SCHED_OTHER, &none) < 0;
+}
+
 static void
 check_stopped(struct daemon *d)
 {
@@ -140,6 +162,7 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 	struct daemon *d = arg;
 
 	manager_tick(d->manager);
+	adjust_priority(d);
 	if (workers_check(d->workers))
 		log_event(LOG_NOTICE, MESSAGE_WORKER_STUCK, NULL, "every worker hangs in the kernel; started one more");
 	if (d->ticks++ % 10 == 0 && !d->stopping)
@@ -222,14 +245,6 @@ gauges(void *arg, int64_t *connections, int64_t *requests)
 }
 
 /* ---- start ---- */
-
-/* The loop answers at once even while workers keep the kernel busy: its work is always short. Not in real time, which
- * would have the scheduler move it from processor to processor, at the cost of every request. */
-static void
-prefer_loop(void)
-{
-	setpriority(PRIO_PROCESS, 0, LOOP_NICE); /* of this thread; where that is not allowed it stays as it is */
-}
 
 static int
 thread_start(void *arg, void **ret, struct error *e)
@@ -404,8 +419,7 @@ start(struct daemon *d, struct error *e)
 		err = start_server(d, e);
 	if (err == 0)
 		err = add_events(d, e);
-	if (err == 0)
-		prefer_loop();
+	setpriority(PRIO_PROCESS, 0, LOOP_NICE); /* of this thread; the workers have started */
 	return err;
 }
 

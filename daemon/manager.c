@@ -179,8 +179,10 @@ object_set_nsid(struct manager *m, struct object *o, int nsid)
 	if (nsid < 0)
 		return;
 	struct object *other = index_remove(&m->nsids, &nsid);
-	if (other)
+	if (other) { /* the kernel has given its number away: it is gone */
 		other->nsid = -1;
+		other->nsid_gone |= other->ns.state == STATE_DRAINING;
+	}
 	o->nsid = nsid;
 	if (index_add(&m->nsids, &nsid, o) < 0)
 		o->nsid = -1;

@@ -159,6 +159,7 @@ struct manager {
 	bool reconciled, stopping;
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
+	unsigned start_attempts;
 	bool retry_start;	/* the first look at the kernel failed */
 	bool nsids_new;		/* somebody gave a namespace a number; nobody told which */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
@@ -351,6 +352,10 @@ int change_link(struct manager *m, struct request *r, struct object *o, struct l
 /* Makes a lost object again, or takes back what others changed on it. Parks (returns 1) like remove_object(). */
 int repair_object(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e);
 
+/* Start-up: brings the kernel to the record of a change that was cut off, or makes the object anew; its end counts as one of
+ * the start-up's operations. */
+int finish_change(struct manager *m, struct object *o);
+
 /* ---- watch.c ---- */
 struct found_name {
 	char name[NAME_MAX_LENGTH + 1];
@@ -372,6 +377,7 @@ void watch_close(struct manager *m);
 void watch_tick(struct manager *m);
 void watch_name(struct manager *m, const struct found_name *found);
 void watch_links(struct manager *m, struct link_info *v, size_t n); /* the whole mirror; sorts `v` */
+void watch_catch_up(struct manager *m); /* with everything the kernel has told */
 void watch_learn(struct manager *m, struct object *o);		    /* the nsid that a link just made tells */
 
 /* ---- reconcile.c ---- */

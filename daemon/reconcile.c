@@ -24,6 +24,8 @@
 #include "message-ids.h"
 #include "object.h"
 
+#define STRAY_ATTEMPTS 30 /* looks, 100 ms apart, in which the kernel may finish what the last nsd left to it */
+
 /* ---- loading ---- */
 
 static int
@@ -180,7 +182,7 @@ judge_namespace(struct manager *m, const struct inventory *v, struct object *o)
 		judge_after_reboot(m, o);
 	} else if (o->ns.state == STATE_CREATING || o->ns.state == STATE_DRAINING) {
 		drain(m, o);
-	} else if (!there && o->ns.state == STATE_READY && o->ns.unconfirmed == 1) {
+	} else if (!there && o->ns.state == STATE_READY && o->ns.unconfirmed == 1 && !store_was_clean(m->store)) {
 		object_set_state(o, STATE_LOST);
 		object_set_message(o, "nsd was ended while making it");
 		o->remake = true;
@@ -260,17 +262,30 @@ remake_all(struct manager *m, const struct index *x, bool ports)
 	return m->reconciling;
 }
 
-static void
+static unsigned
 finish_changes(struct manager *m, const struct index *x)
 {
 	for (size_t i = 0; i < x->n; i++) {
 		struct object *o = x->v[i];
-		int changing = o->kind == OBJECT_NAMESPACE ? o->ns.changing : o->link.changing;
-		if (changing == 1 && object_state(o) == STATE_READY && !o->busy)
-			repair_object(m, NULL, o, NULL, NULL);
-		if (o->kind == OBJECT_NAMESPACE && o->ns.attached == 1 && o->ns.state == STATE_READY)
+		int *changing = o->kind == OBJECT_NAMESPACE ? &o->ns.changing : &o->link.changing;
+		if (*changing != 1 || o->busy)
+			continue;
+		*changing = FIELD_ABSENT_BOOL;
+		if (object_state(o) == STATE_READY && finish_change(m, o) == 0)
+			m->reconciling++;
+	}
+	return m->reconciling;
+}
+
+/* What only has to be looked at. */
+static void
+resume(struct manager *m)
+{
+	for (size_t i = 0; i < m->namespaces.n; i++) {
+		struct object *o = m->namespaces.v[i];
+		if (o->ns.attached == 1 && o->ns.state == STATE_READY)
 			attached_resume(m, o);
-		if (o->kind == OBJECT_NAMESPACE && o->nsid < 0)
+		if (o->nsid < 0)
 			suspect(m, o); /* a look at it tells */
 	}
 }
@@ -282,20 +297,20 @@ reconcile_end(struct manager *m)
 
 	m->reconciled = true;
 	m->retry_parked = true;
-	finish_changes(m, &m->namespaces);
-	finish_changes(m, &m->links);
+	resume(m);
 	s = manager_stats(m);
 	log_info("records and kernel agree: %lld namespaces, %lld links, %lld lost, %lld to be removed",
 		 (long long)s.namespaces, (long long)s.links, (long long)s.lost, (long long)s.draining);
 	manager_settle(m);
 }
 
-/* Namespaces, then bridges, then what may be a port of one, then the rest. */
+/* Namespaces, then bridges, then what may be a port of one, then changes that were cut off, then the rest. */
 static void
 reconcile_next(struct manager *m)
 {
 	if (remake_all(m, &m->namespaces, false) == 0 && remake_all(m, &m->links, false) == 0 &&
-	    remake_all(m, &m->links, true) == 0)
+	    remake_all(m, &m->links, true) == 0 && finish_changes(m, &m->namespaces) == 0 &&
+	    finish_changes(m, &m->links) == 0)
 		reconcile_end(m);
 }
 
@@ -304,6 +319,20 @@ reconcile_made(struct manager *m)
 {
 	if (--m->reconciling == 0)
 		reconcile_next(m);
+}
+
+/* An interface of nsd's that no record knows. Its namespace had no name yet when the last nsd ended, so the kernel is about
+ * to remove both. */
+static bool
+has_stray(const struct manager *m, const struct inventory *v)
+{
+	for (size_t i = 0; i < v->n_links; i++) {
+		const struct link_info *info = &v->links[i];
+		if (info->group == LINK_GROUP && !find_ifindex(m, m->host_cookie, info->ifindex) &&
+		    !find_end(m, NULL, info->name))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -319,7 +348,12 @@ inventory_done(struct operation *op)
 		return;
 	}
 	if (v->n_names > 0)
-		qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
+		if (has_stray(m, v) && m->start_attempts++ < STRAY_ATTEMPTS) {
+		inventory_free(v);
+		m->retry_start = true;
+		return;
+	}
+	qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
 	watch_links(m, v->links, v->n_links);
 	for (size_t i = 0; i < m->namespaces.n; i++)
 		judge_namespace(m, v, m->namespaces.v[i]);

@@ -411,6 +411,7 @@ removal_done(struct operation *op)
 	struct removal *q = (struct removal *)op;
 	struct manager *m = op->m;
 
+	watch_catch_up(m); /* numbers are used again at once: what is told of the last owner comes first */
 	m->unpinning = false;
 	for (unsigned i = 0; i < op->n_objects; i++)
 		note_dropped(m, &q->items[i]);
@@ -604,14 +605,18 @@ overdue(struct manager *m, struct object *o, int64_t now)
 void
 drain_tick(struct manager *m)
 {
-	struct object *o;
+	struct object *o, *next;
 	int64_t now = monotonic_ms();
 
 	bool quiet = now - m->last_nsid_gone > GRACE_MS;
-	TAILQ_FOREACH (o, &m->drains, drain)
-		if (!o->busy && now - o->drain_since > GRACE_MS && now >= o->overdue_at &&
+	for (o = TAILQ_FIRST(&m->drains); o; o = next) {
+		next = TAILQ_NEXT(o, drain);
+		if (o->kind == OBJECT_NAMESPACE)
+			check_namespace_removed(m, o);
+		if (!o->removed && !o->busy && now - o->drain_since > GRACE_MS && now >= o->overdue_at &&
 		    (quiet || m->newest_gone > o->drain_since))
 			overdue(m, o, now);
+	}
 	m->finish_failed = false;
 	drain_settle(m);
 }

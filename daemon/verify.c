@@ -139,6 +139,8 @@ note_verified(struct manager *m, struct object *o, const struct verification *v)
 			log_object(LOG_WARNING, MESSAGE_DRIFT, o, "was changed by somebody else", v->text);
 		announce(m, *v->text ? CHANGE_DRIFT : CHANGE_CHANGED, o);
 	}
+	if (v->nsid >= 0)
+		watch_catch_up(m);
 	if (v->nsid >= 0 && o->nsid < 0 && !find_nsid(m, v->nsid))
 		object_set_nsid(m, o, v->nsid);
 }

@@ -235,6 +235,13 @@ on_event(const struct kernel_event *ev, void *arg)
 	}
 }
 
+void
+watch_catch_up(struct manager *m)
+{
+	while (manager_events(m))
+		;
+}
+
 bool
 manager_events(struct manager *m)
 {

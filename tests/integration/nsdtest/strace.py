@@ -29,7 +29,10 @@ class Strace:
     def attached(self):
         assert self.process.poll() is None, self.process.stderr.read()
         for task in os.listdir(f"/proc/{self.pid}/task"):
-            status = pathlib.Path(f"/proc/{self.pid}/task/{task}/status").read_text(encoding="ascii")
+            try:
+                status = pathlib.Path(f"/proc/{self.pid}/task/{task}/status").read_text(encoding="ascii")
+            except FileNotFoundError:  # a thread that has ended
+                continue
             if f"TracerPid:\t{self.process.pid}\n" not in status:
                 return False
         return True
