@@ -43,10 +43,10 @@ struct create {
 	struct operation op;
 	struct preparation p;
 	bool remake, committed;
-	bool lo_waits; /* lo is to come up with the first end in the new namespace */
+	bool lo_waits;		 /* lo is to come up with the first end in the new namespace */
 	struct operation *spare; /* to be started in its second half, or NULL */
-	int numbered;  /* ends in the new namespace that were given an ifindex */
-	struct sites sites; /* the new namespace is the first of them */
+	int numbered;		 /* ends in the new namespace that were given an ifindex */
+	struct sites sites;	 /* the new namespace is the first of them */
 	uint64_t cookie;
 	struct made_link made[MAX_LINKS_PER_REQUEST];
 	created_reply *reply;
@@ -67,7 +67,8 @@ commit_all(struct create *c, int state, bool durable, struct error *e)
 	unsigned n = 0;
 
 	if (c->p.ns)
-		records[n++] = (struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie, .unconfirmed = true };
+		records[n++] =
+			(struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie, .unconfirmed = true };
 	for (unsigned i = 0; i < c->p.n_links; i++) {
 		struct record *r = &records[n++];
 		*r = (struct record){ .object = c->p.links[i], .state = state };
