@@ -17,6 +17,7 @@ struct attachment {
 	struct attach_source source; /* own copies of its fds */
 	uint64_t cookie;
 	int nsid, pidfd;
+	bool stale; /* it failed, and its record could not be deleted */
 	changed_reply *reply;
 };
 
@@ -71,12 +72,11 @@ attach(struct attachment *a, struct kernel *k, struct error *e)
 	err = commit(a->op.m, &r, 1, false, e);
 	if (err == 0) {
 		err = netns_pin(k, o->ns.name, n.fd, e);
-		r.state = err == 0 ? STATE_READY : -1;
-		int result = commit(a->op.m, &r, 1, false, err == 0 ? e : NULL);
-		if (err == 0 && result < 0) {
+		r.state = STATE_READY;
+		if (err == 0 && (err = commit(a->op.m, &r, 1, false, e)) < 0)
 			netns_unpin(k, o->ns.name, n.cookie, NULL);
-			err = result;
-		}
+		r.state = -1;
+		a->stale = err < 0 && commit(a->op.m, &r, 1, false, NULL) < 0;
 	}
 	if (err == 0)
 		netns_nsid(k, &n, &a->nsid, NULL);
@@ -114,9 +114,7 @@ attach_done(struct operation *op)
 		a->reply(op->request, o);
 	} else {
 		request_error(op->request, &op->error);
-		announce(m, CHANGE_GONE, o);
-		object_remove(m, o);
-		object_free(o);
+		object_drop(m, o, a->stale);
 	}
 	if (a->pidfd >= 0)
 		close(a->pidfd);

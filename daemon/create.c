@@ -43,6 +43,7 @@ struct create {
 	struct operation op;
 	struct preparation p;
 	bool remake, committed;
+	bool stale;		 /* it failed, and the records could not be taken back */
 	bool lo_waits;		 /* lo is to come up with the first end in the new namespace */
 	struct operation *spare; /* to be started in its second half, or NULL */
 	int numbered;		 /* ends in the new namespace that were given an ifindex */
@@ -228,8 +229,7 @@ undo(struct create *c, struct kernel *k)
 
 	for (unsigned i = c->p.n_links; i-- > 0;)
 		undo_link(c, k, i);
-	if (c->committed && commit_all(c, c->remake ? STATE_LOST : -1, false, &e) < 0)
-		log_error("cannot take back a record: %s", e.text);
+	c->stale = c->committed && commit_all(c, c->remake ? STATE_LOST : -1, false, &e) < 0;
 }
 
 /* The name of a lost namespace: what nsd itself left there goes, anything else stays and fails the pin. */
@@ -354,9 +354,7 @@ note_failed(struct create *c)
 			object_set_message(o, "cannot be made again: %s", c->op.error.text);
 			announce(m, CHANGE_CHANGED, o);
 		} else {
-			announce(m, CHANGE_GONE, o);
-			object_remove(m, o);
-			object_free(o);
+			object_drop(m, o, c->stale);
 		}
 	}
 }

@@ -162,6 +162,7 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct daemon *d = arg;
 
+	workers_collect(d->workers); /* should a wake-up ever get lost */
 	manager_tick(d->manager);
 	adjust_priority(d);
 	if (workers_check(d->workers))

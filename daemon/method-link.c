@@ -317,6 +317,20 @@ change_spec(const struct peer *peer, struct object *o, struct change_link *c, st
 	return err;
 }
 
+/* An end that moves waits until the namespace it goes to is idle. Returns 1 when the request was parked. */
+static int
+wait_for_place(struct manager *m, struct request *r, method_handler *handler, struct change_link *c)
+{
+	const struct object *ns = c->change && c->change->namespace ? find_namespace(m, c->change->namespace) : NULL;
+	struct error reason = { 0 };
+
+	if (!ns || !ns->busy || !peer_sees(request_peer(r), ns))
+		return 0;
+	error_set(&reason, ERROR_BUSY, "change.namespace", "another request is working on namespace \"%s\"; try again",
+		  ns->ns.name);
+	return park(m, r, handler, c, &reason);
+}
+
 static int
 change(void *context, struct request *r, void *in, struct error *e)
 {
@@ -325,6 +339,8 @@ change(void *context, struct request *r, void *in, struct error *e)
 	struct object *o;
 	int err = look_up_idle(context, r, change, in, OBJECT_LINK, c->name, c->generation, &o, e);
 
+	if (err == 0)
+		err = wait_for_place(context, r, change, c);
 	if (err != 0)
 		return err > 0 ? 0 : err;
 	if (o->link.state != STATE_READY)

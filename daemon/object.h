@@ -160,7 +160,8 @@ struct manager {
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
 	unsigned start_attempts;
-	bool retry_start;	/* the first look at the kernel failed */
+	bool retry_start; /* the first look at the kernel failed */
+	bool numbers_asked;
 	bool nsids_new;		/* somebody gave a namespace a number; nobody told which */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
 	bool behind;		/* there are more events than one reading takes */
@@ -327,6 +328,8 @@ extern const struct type removal_reply_type;
 /* Deletes a namespace with its links, or a link; answers `r` (NULL: nobody asked). Returns 1 when parked on a busy link. */
 int remove_object(struct manager *m, struct request *r, method_handler *handler, void *in, struct object *o, bool wait,
 		  struct error *e);
+void object_drop(struct manager *m, struct object *o,
+		 bool recorded);		       /* of a request that failed: forgets it, or drains */
 void drain_start(struct manager *m, struct object *o); /* recorded as draining: goes on with the kernel's part */
 void drain_nsid_gone(struct manager *m, int nsid);
 void drain_link_gone(struct manager *m, struct object *o);
@@ -335,6 +338,9 @@ void drain_settle(struct manager *m);
 /* Calls `fn` with every link that has an end in the namespace; `fn` may not change the indexes. */
 void each_link_in(const struct manager *m, const char *namespace, void (*fn)(struct object *link, void *arg),
 		  void *arg);
+
+/* ---- numbers.c ---- */
+void numbers_ask(struct manager *m); /* looks for draining namespaces that have gone unseen */
 
 /* ---- verify.c ---- */
 #define SETTLE_MS 30 /* events must have been quiet for so long before suspects are judged */

@@ -288,6 +288,8 @@ check_site(struct manager *m, const struct peer *peer, const struct end *end, co
 static int
 check_host_name(struct manager *m, const char *interface, struct error *e)
 {
+	if (find_host_link(m, interface))
+		watch_catch_up(m); /* it may have gone a moment ago */
 	const struct host_link *h = find_host_link(m, interface);
 	if (!h)
 		return 0;
@@ -425,7 +427,8 @@ sort_addresses(struct link *l)
 	for (size_t i = 0; i < l->ends.n; i++) {
 		struct strings *s = &((struct end *)l->ends.v)[i].addresses;
 		if (s->n > 1)
-			qsort(s->v, s->n, sizeof(*s->v), compare_text);
+			if (s->n > 1)
+				qsort(s->v, s->n, sizeof(*s->v), compare_text);
 	}
 }
 

@@ -24,7 +24,7 @@
 #include "message-ids.h"
 #include "object.h"
 
-#define STRAY_ATTEMPTS 30 /* looks, 100 ms apart, in which the kernel may finish what the last nsd left to it */
+#define STRAY_ATTEMPTS 80 /* looks, 100 ms apart, in which the kernel may finish what the last nsd left to it */
 
 /* ---- loading ---- */
 
@@ -356,7 +356,8 @@ inventory_done(struct operation *op)
 			m->retry_start = true;
 			return;
 		}
-	qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
+	if (v->n_names > 1)
+		qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
 	watch_links(m, v->links, v->n_links);
 	for (size_t i = 0; i < m->namespaces.n; i++)
 		judge_namespace(m, v, m->namespaces.v[i]);

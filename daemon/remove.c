@@ -467,6 +467,21 @@ drain_start(struct manager *m, struct object *o)
 	m->drains_new = true;
 }
 
+void
+object_drop(struct manager *m, struct object *o, bool recorded)
+{
+	if (recorded) {
+		object_set_state(o, STATE_DRAINING);
+		object_set_message(o, "could not be made; its record goes when the disk is well again");
+		announce(m, CHANGE_DRAINING, o);
+		drain_start(m, o);
+		return;
+	}
+	announce(m, CHANGE_GONE, o);
+	object_remove(m, o);
+	object_free(o);
+}
+
 /* ---- 3: the end ---- */
 
 void
@@ -543,7 +558,7 @@ finish_done(struct operation *op)
 	}
 	if (op->result < 0) {
 		m->finish_failed = true; /* again at the next tick */
-		log_error("cannot delete %u records: %s", op->n_objects, op->error.text);
+		log_debug("cannot delete %u records: %s", op->n_objects, op->error.text);
 	}
 	free(op->objects);
 	free(op);
@@ -591,6 +606,7 @@ static void
 overdue(struct manager *m, struct object *o, int64_t now)
 {
 	if (o->kind == OBJECT_NAMESPACE && o->unpinned && !o->nsid_gone) {
+		numbers_ask(m);
 		if (!o->ns.message) {
 			object_set_message(o,
 					   "something still holds it: a process, an open file or socket, or a mount");

@@ -85,7 +85,8 @@ static void
 learn_nsid(struct manager *m, const struct slot *s, const struct link_info *info)
 {
 	const struct object *link = s->object;
-	if (info->peer_nsid < 0 || link->link.ends.n != 2)
+	bool moving = link->busy || link->link.changing == 1; /* the peer may not be where the record says */
+	if (info->peer_nsid < 0 || link->link.ends.n != 2 || moving)
 		return;
 	const struct end *peer = link_end(link, !s->end);
 	struct object *ns = peer->namespace ? find_namespace(m, peer->namespace) : NULL;
@@ -461,7 +462,8 @@ compare_info(const void *a, const void *b)
 void
 watch_links(struct manager *m, struct link_info *v, size_t n)
 {
-	qsort(v, n, sizeof(*v), compare_info);
+	if (n > 1)
+		qsort(v, n, sizeof(*v), compare_info);
 	for (size_t i = m->host_links.n; i-- > 0;) {
 		const struct host_link *h = m->host_links.v[i];
 		if (!bsearch(&h->info, v, n, sizeof(*v), compare_info))

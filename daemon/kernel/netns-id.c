@@ -39,6 +39,33 @@ netns_nsid(struct kernel *k, const struct netns *n, int *ret, struct error *e)
 	return 0;
 }
 
+struct numbers {
+	void (*fn)(int nsid, void *arg);
+	void *arg;
+};
+
+static int
+note_number(const struct nlmsghdr *m, void *arg)
+{
+	const struct numbers *numbers = arg;
+	int nsid = NETNSA_NSID_NOT_ASSIGNED;
+
+	read_nsid(m, &nsid);
+	if (nsid >= 0)
+		numbers->fn(nsid, numbers->arg);
+	return 0;
+}
+
+int
+netns_numbers(struct kernel *k, void (*fn)(int nsid, void *arg), void *arg, struct error *e)
+{
+	struct numbers numbers = { .fn = fn, .arg = arg };
+	void *header;
+
+	rtnl_message(kernel_rtnl(k), RTM_GETNSID, NLM_F_DUMP, sizeof(struct rtgenmsg), &header, "nsids");
+	return rtnl_query(kernel_rtnl(k), note_number, NULL, &numbers, e);
+}
+
 /* The kernel says the same (EEXIST) for a namespace that has a number and for a number that has a namespace. */
 static int
 explain_taken(struct kernel *k, const struct netns *n, int wanted, struct error *e)

@@ -112,7 +112,8 @@ class Stage:
             for one in item["ends"]:
                 wanted[one.get("namespace")].add(one["interface"])
         for netns in (None, *namespaces):
-            assert set(kernel.links(netns)) == wanted[netns] | {"lo"}, netns or "host"
+            # What had no name yet when nsd ended is taken away by the kernel, in its own time.
+            poll.equal(lambda netns=netns: set(kernel.links(netns)), wanted[netns] | {"lo"}, netns or "host")
             for item in links.values():
                 for one in item["ends"]:
                     if one.get("namespace") == netns:

@@ -27,11 +27,17 @@ class Strace:
         return self
 
     def attached(self):
+        if not os.path.exists(f"/proc/{self.pid}/task"):
+            return True  # hit already, by a call of its own accord
         assert self.process.poll() is None, self.process.stderr.read()
-        for task in os.listdir(f"/proc/{self.pid}/task"):
+        try:
+            tasks = os.listdir(f"/proc/{self.pid}/task")
+        except FileNotFoundError:  # hit already, by a call of its own accord
+            return True
+        for task in tasks:
             try:
                 status = pathlib.Path(f"/proc/{self.pid}/task/{task}/status").read_text(encoding="ascii")
-            except FileNotFoundError:  # a thread that has ended
+            except (FileNotFoundError, ProcessLookupError):  # a thread that has ended
                 continue
             if f"TracerPid:\t{self.process.pid}\n" not in status:
                 return False
