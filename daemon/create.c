@@ -43,11 +43,11 @@ struct create {
 	struct operation op;
 	struct preparation p;
 	bool remake, committed;
-	bool stale; /* it failed, and the records could not be taken back */
-	bool lo_waits; /* lo is to come up with the first end in the new namespace */
+	bool stale;		 /* it failed, and the records could not be taken back */
+	bool lo_waits;		 /* lo is to come up with the first end in the new namespace */
 	struct operation *spare; /* to be started in its second half, or NULL */
-	int numbered;  /* ends in the new namespace that were given an ifindex */
-	struct sites sites; /* the new namespace is the first of them */
+	int numbered;		 /* ends in the new namespace that were given an ifindex */
+	struct sites sites;	 /* the new namespace is the first of them */
 	uint64_t cookie;
 	struct made_link made[MAX_LINKS_PER_REQUEST];
 	created_reply *reply;
@@ -68,7 +68,8 @@ commit_all(struct create *c, int state, bool durable, struct error *e)
 	unsigned n = 0;
 
 	if (c->p.ns)
-		records[n++] = (struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie, .unconfirmed = true };
+		records[n++] =
+			(struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie, .unconfirmed = true };
 	for (unsigned i = 0; i < c->p.n_links; i++) {
 		struct record *r = &records[n++];
 		*r = (struct record){ .object = c->p.links[i], .state = state };

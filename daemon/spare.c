@@ -61,7 +61,8 @@ spare_plan(struct manager *m)
 	bool burst = now - m->last_made < BURST_MS;
 
 	m->last_made = now;
-	struct operation *op = burst && m->spares_making == 0 && workers_pending(m->workers) < 2 ? calloc(1, sizeof(*op)) : NULL;
+	struct operation *op =
+		burst && m->spares_making == 0 && workers_pending(m->workers) < 2 ? calloc(1, sizeof(*op)) : NULL;
 	if (op) {
 		op->m = m;
 		operation_prepare(op, make_run, make_done);

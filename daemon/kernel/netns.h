@@ -25,7 +25,10 @@ struct netns {
 	struct rtnl *rtnl; /* a socket inside, opened on demand by netns_rtnl() */
 };
 
-#define NETNS_INIT { .fd = -1 }
+#define NETNS_INIT       \
+	{                \
+		.fd = -1 \
+	}
 
 /* Opens `directory` (/run/netns, mode 0755, made if missing) and makes it a mount point of its own with shared
  * propagation under the lock that iproute2 takes (flock on the directory): bind on itself, private, then shared. Where
