@@ -14,7 +14,7 @@
 #include "log.h"
 #include "message-ids.h"
 
-#define PARK_MS 10000
+#define PARK_MS 5000
 
 int64_t
 monotonic_ms(void)
