@@ -43,10 +43,10 @@ struct create {
 	struct operation op;
 	struct preparation p;
 	bool remake, committed;
-	bool stale;		 /* it failed, and the records could not be taken back */
-	bool lo_waits;		 /* lo is to come up with the first end in the new namespace */
-	int numbered;		 /* ends in the new namespace that were given an ifindex */
-	struct sites sites;	 /* the new namespace is the first of them */
+	bool stale;	    /* it failed, and the records could not be taken back */
+	bool lo_waits;	    /* lo is to come up with the first end in the new namespace */
+	int numbered;	    /* ends in the new namespace that were given an ifindex */
+	struct sites sites; /* the new namespace is the first of them */
 	uint64_t cookie;
 	struct made_link made[MAX_LINKS_PER_REQUEST];
 	created_reply *reply;
