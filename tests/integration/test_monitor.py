@@ -8,6 +8,7 @@ import pytest
 
 from nsdtest import kernel, poll
 from nsdtest.monitor import Watch
+from nsdtest.daemon import SANITIZED
 from nsdtest.specs import bridge, end, veth
 
 SOON = 5  # a change that others make is seen within a second, on a machine that is not busy otherwise
@@ -297,7 +298,7 @@ def test_subscriber_that_does_not_read(nsd, client):
     client.call("CreateNamespace", name="n", labels=labels)
     for number in range(600):
         client.call("ChangeNamespace", name="n", labels={**labels, "number": str(number)})
-    assert kernel.rss_kib(nsd.pid) - before < 8 * 1024
+    assert SANITIZED or kernel.rss_kib(nsd.pid) - before < 8 * 1024
     with Watch(nsd) as watch:
         assert watch.objects["namespace", "n"]["labels"]["number"] == "599"
     lazy.close()
