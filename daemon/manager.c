@@ -14,7 +14,7 @@
 #include "log.h"
 #include "message-ids.h"
 
-#define PARK_MS 10000
+#define PARK_MS 5000
 
 int64_t
 monotonic_ms(void)
@@ -434,19 +434,13 @@ operation_back(struct job *j)
 }
 
 void
-operation_prepare(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
+operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
 {
 	for (unsigned i = 0; i < op->n_objects; i++)
 		op->objects[i]->busy = true;
 	op->job.run = run;
 	op->job.done = operation_back;
 	op->finish = done;
-}
-
-void
-operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
-{
-	operation_prepare(op, run, done);
 	workers_submit(op->m->workers, &op->job);
 }
 
@@ -649,7 +643,6 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
-	spare_tick(m);
 	store_tick(m);
 	confirm_tick(m);
 	parked_tick(m);

@@ -152,10 +152,6 @@ struct manager {
 	unsigned unconfirmed; /* about how many objects are */
 	bool confirming;
 
-	int64_t last_made; /* a namespace, for a client; CLOCK_MONOTONIC milliseconds */
-	unsigned spares, spares_making;
-	bool spares_dropping;
-
 	bool reconciled, stopping;
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
@@ -258,9 +254,6 @@ int may_change(struct manager *m, struct request *r, method_handler *handler, vo
  * objects unlocked again. */
 void operation_start(struct operation *op, void (*run)(struct job *j, void *thread),
 		     void (*done)(struct operation *op));
-/* The same without submitting it. */
-void operation_prepare(struct operation *op, void (*run)(struct job *j, void *thread),
-		       void (*done)(struct operation *op));
 
 /* Commits records of objects from a worker: `state` instead of the one they have. */
 struct record {
@@ -284,11 +277,6 @@ int create_objects(struct manager *m, struct request *r, method_handler *handler
 typedef void changed_reply(struct request *r, struct object *o);
 int remake_objects(struct manager *m, struct request *r, struct object **objects, unsigned n, changed_reply *reply,
 		   struct error *e);
-
-/* ---- spare.c ---- */
-/* A namespace is going to be made for a client: the operation that makes another one, for the worker to submit, or NULL. */
-struct operation *spare_plan(struct manager *m);
-void spare_tick(struct manager *m);
 
 /* ---- configure.c: on workers ---- */
 /* One open namespace per name during an operation. */

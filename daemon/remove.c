@@ -601,19 +601,30 @@ drain_settle(struct manager *m)
 		finish_start(m);
 }
 
-/* Held: its links go now, and the message names a holder. */
+static void
+note_held(struct manager *m, struct object *ns)
+{
+	if (ns->ns.message || !ns->unpinned || ns->nsid_gone || ns->busy)
+		return;
+	object_set_message(ns, "something still holds it: a process, an open file or socket, or a mount");
+	announce(m, CHANGE_CHANGED, ns);
+}
+
+/* Held: its links go now, and the message says so. */
 static void
 overdue(struct manager *m, struct object *o, int64_t now)
 {
 	if (o->kind == OBJECT_NAMESPACE && o->unpinned && !o->nsid_gone) {
 		numbers_ask(m);
-		if (!o->ns.message) {
-			object_set_message(o,
-					   "something still holds it: a process, an open file or socket, or a mount");
-			announce(m, CHANGE_CHANGED, o);
-		}
+		note_held(m, o);
 		each_link_in(m, o->ns.name, remove_its_link, m);
 	} else if (o->kind == OBJECT_LINK) {
+		for (unsigned i = 0; i < o->link.ends.n; i++) {
+			const char *name = link_end(o, i)->namespace;
+			struct object *ns = name ? find_namespace(m, name) : NULL;
+			if (ns && ns->ns.state == STATE_DRAINING)
+				note_held(m, ns);
+		}
 		remove_its_link(o, m);
 	} else {
 		m->drains_new = true;
