@@ -13,7 +13,7 @@ enum error_code {
 	ERROR_NONE,
 	/* org.varlink.service */
 	ERROR_INTERFACE_NOT_FOUND,    /* field: the interface */
-	ERROR_METHOD_NOT_FOUND,       /* field: the method */
+	ERROR_METHOD_NOT_FOUND,	      /* field: the method */
 	ERROR_METHOD_NOT_IMPLEMENTED, /* field: the method */
 	ERROR_INVALID_PARAMETER,      /* field: the parameter; unknown, missing or of the wrong type */
 	ERROR_PERMISSION_DENIED,
@@ -33,8 +33,8 @@ enum error_code {
 	ERROR_LIMIT_EXCEEDED,	/* the host's or the daemon's limit is reached */
 	ERROR_NOT_SUPPORTED,	/* by this kernel, or not by this version of nsd */
 	ERROR_NO_SUCH_PROCESS,
-	ERROR_KERNEL,		/* the kernel refused; text holds its words */
-	ERROR_STORE,		/* the state could not be written or read: nothing was changed */
+	ERROR_KERNEL, /* the kernel refused; text holds its words */
+	ERROR_STORE,  /* the state could not be written or read: nothing was changed */
 	ERROR_SHUTTING_DOWN,
 	ERROR_TIMED_OUT,
 	ERROR_INTERNAL,
@@ -43,17 +43,17 @@ enum error_code {
 
 struct error {
 	enum error_code code;
-	int number;	 /* errno, positive; 0 where none applies */
-	char field[96];	 /* path of the field to blame, like "ends[1].addresses[0]"; "" where none is */
-	char text[400];	 /* one line: what was asked, what is wrong, what to do */
+	int number;	/* errno, positive; 0 where none applies */
+	char field[96]; /* path of the field to blame, like "ends[1].addresses[0]"; "" where none is */
+	char text[400]; /* one line: what was asked, what is wrong, what to do */
 };
 
 /* How a code looks on the wire and to a shell. */
 struct error_desc {
-	const char *name;	/* qualified Varlink error name */
-	const char *doc;	/* one sentence for the interface description */
-	int number;		/* errno returned by error_set() for it, positive */
-	int exit_status;	/* of nsc */
+	const char *name; /* qualified Varlink error name */
+	const char *doc;  /* one sentence for the interface description */
+	int number;	  /* errno returned by error_set() for it, positive */
+	int exit_status;  /* of nsc */
 	/* The parameter that carries the field, "" where there is none; NULL: message, field and errno (io.nsd.Manager) */
 	const char *parameter;
 };

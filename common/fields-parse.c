@@ -218,7 +218,7 @@ parse_pairs(const struct field *f, struct json_object *value, enum fields_view v
 		return r;
 	pairs->set = true;
 	struct json_object_iter member;
-	json_object_object_foreachC(value, member) {
+	json_object_object_foreachC (value, member) {
 		r = parse_pair(f, member.key, member.val, view, pairs, e);
 		if (r < 0)
 			return r;
@@ -320,7 +320,7 @@ static int
 refuse_unknown(const struct type *t, struct json_object *o, enum fields_view view, struct error *e)
 {
 	struct json_object_iter member;
-	json_object_object_foreachC(o, member)
+	json_object_object_foreachC (o, member)
 		if (!has_field(t, member.key, view))
 			return error_set(e, ERROR_INVALID_PARAMETER, member.key, "is unknown");
 	return 0;

@@ -123,8 +123,8 @@ print_value(struct text *text, const struct field *f, const void *at, enum field
 static bool
 is_left_out(const struct field *f, const void *at)
 {
-	bool container = f->type == FIELD_FLAGS || f->type == FIELD_STRINGS || f->type == FIELD_PAIRS ||
-			 f->type == FIELD_LIST;
+	bool container =
+		f->type == FIELD_FLAGS || f->type == FIELD_STRINGS || f->type == FIELD_PAIRS || f->type == FIELD_LIST;
 	return field_absent(f, at) && (field_nullable(f) || !container);
 }
 

@@ -99,9 +99,9 @@ struct field {
 	enum field_type type;
 	unsigned flags;
 	size_t offset;
-	const struct type *of;	  /* ENUM, FLAGS, LIST, STRUCT, EMBED */
-	int64_t min, max;	  /* INT: both inclusive, both 0 = any; STRINGS, LIST, PAIRS: max items (0 = FIELD_MAX_ITEMS) */
-	field_check *check;	  /* STRING, each of STRINGS, each key of PAIRS; NULL = valid UTF-8, at most 4096 bytes */
+	const struct type *of; /* ENUM, FLAGS, LIST, STRUCT, EMBED */
+	int64_t min, max; /* INT: both inclusive, both 0 = any; STRINGS, LIST, PAIRS: max items (0 = FIELD_MAX_ITEMS) */
+	field_check *check; /* STRING, each of STRINGS, each key of PAIRS; NULL = valid UTF-8, at most 4096 bytes */
 	field_check *check_value; /* each value of PAIRS */
 };
 

@@ -48,7 +48,7 @@ walk(struct json_object *o, size_t *members)
 		return true;
 	case json_type_object:
 		*members += (size_t)json_object_object_length(o);
-		json_object_object_foreachC(o, member)
+		json_object_object_foreachC (o, member)
 			if (!walk(member.val, members))
 				return false;
 		return true;

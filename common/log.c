@@ -71,8 +71,8 @@ static void
 write_stderr(int level, const char *text)
 {
 	char line[LINE_SIZE + 8];
-	int n = stderr_is_journal() ? snprintf(line, sizeof(line), "<%d>%s\n", level, text)
-				    : snprintf(line, sizeof(line), "%s\n", text);
+	int n = stderr_is_journal() ? snprintf(line, sizeof(line), "<%d>%s\n", level, text) :
+				      snprintf(line, sizeof(line), "%s\n", text);
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return; /* nowhere is left to say so */
 }

@@ -13,17 +13,17 @@
 #define CLEANUP(func) __attribute__((cleanup(func)))
 
 /* Hand a pointer or an fd on: yields the value and disarms the cleanup of the variable. */
-#define TAKE_PTR(p)                                                                                                    \
-	__extension__({                                                                                                \
-		__typeof__(p) taken_ = (p);                                                                            \
-		(p) = NULL;                                                                                            \
-		taken_;                                                                                                \
+#define TAKE_PTR(p)                         \
+	__extension__({                     \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
 	})
-#define TAKE_FD(fd)                                                                                                    \
-	__extension__({                                                                                                \
-		int taken_ = (fd);                                                                                     \
-		(fd) = -1;                                                                                             \
-		taken_;                                                                                                \
+#define TAKE_FD(fd)                \
+	__extension__({            \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
 	})
 
 static inline void

@@ -7,7 +7,8 @@
 #define MODEL_INTERFACE "io.nsd.Manager"
 #define MODEL_SOCKET "/run/nsd/io.nsd.Manager"
 
-enum namespace_kind { /* bits of namespace.kinds */
+/* Bits of namespace.kinds. */
+enum namespace_kind {
 	KIND_NET,
 	KIND_UTS,
 	KIND_IPC,
@@ -81,7 +82,10 @@ struct link {
 	int changing; /* a change was under way: bring the kernel to this record */
 };
 
+/* A namespace of C++ to clang-format. */
+/* clang-format off */
 struct namespace {
+	/* clang-format on */
 	char *name;
 	unsigned kinds;
 	int lifetime;

@@ -9,17 +9,17 @@
 #include "error.h"
 #include "utf8.h"
 
-#define NAME_MAX_LENGTH 64	  /* of a namespace or link, in bytes */
-#define INTERFACE_MAX_LENGTH 15	  /* IFNAMSIZ - 1, linux/if.h */
+#define NAME_MAX_LENGTH 64	/* of a namespace or link, in bytes */
+#define INTERFACE_MAX_LENGTH 15 /* IFNAMSIZ - 1, linux/if.h */
 #define LABEL_KEY_MAX_LENGTH 63
 #define LABEL_VALUE_MAX_LENGTH 255
 #define MAC_TEXT_SIZE sizeof("00:00:00:00:00:00")
 
 /* An IP prefix: an address with its prefix length. */
 struct prefix {
-	int family;		/* AF_INET or AF_INET6 */
-	unsigned length;	/* 0..32 or 0..128 */
-	uint8_t address[16];	/* network order; 4 bytes used for AF_INET */
+	int family;	     /* AF_INET or AF_INET6 */
+	unsigned length;     /* 0..32 or 0..128 */
+	uint8_t address[16]; /* network order; 4 bytes used for AF_INET */
 };
 
 /* Each check returns 0, or -EINVAL with ERROR_INVALID_VALUE whose text states the grammar. They never set the field:

@@ -95,7 +95,7 @@ varlink_parse_call(const char *text, size_t length, struct varlink_call *ret, st
 		return r;
 
 	struct json_object_iter member;
-	json_object_object_foreachC(o, member) {
+	json_object_object_foreachC (o, member) {
 		r = take_call_member(&c, member.key, member.val, e);
 		if (r < 0)
 			return r;
@@ -145,7 +145,7 @@ varlink_parse_reply(const char *text, size_t length, struct varlink_reply *ret, 
 		return r;
 
 	struct json_object_iter member;
-	json_object_object_foreachC(o, member) {
+	json_object_object_foreachC (o, member) {
 		r = take_reply_member(&reply, member.key, member.val, e);
 		if (r < 0)
 			return r;

@@ -18,7 +18,7 @@ struct varlink_call {
 };
 
 struct varlink_reply {
-	char *error; /* qualified name, NULL for success */
+	char *error;			/* qualified name, NULL for success */
 	struct json_object *parameters; /* never NULL */
 	bool continues;
 };

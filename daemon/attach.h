@@ -11,5 +11,5 @@ struct attach_source {
 	int pidfd, ns_fd;
 };
 
-int attach_namespace(struct manager *m, struct request *r, const struct namespace *spec, const struct attach_source *source,
-		     changed_reply *reply, struct error *e);
+int attach_namespace(struct manager *m, struct request *r, const struct namespace *spec,
+		     const struct attach_source *source, changed_reply *reply, struct error *e);

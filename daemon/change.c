@@ -25,7 +25,7 @@ struct alteration {
 	uint64_t cookies[2];	    /* of the namespaces the ends are in after the change */
 	int ifindexes[2];
 	bool repair;
-	bool finish; /* of what a crash cut off; where that fails, it is made anew */
+	bool finish;	  /* of what a crash cut off; where that fails, it is made anew */
 	bool assign_nsid; /* let the kernel choose one */
 	int nsid;	  /* the one it chose, or -1 */
 	changed_reply *reply;
@@ -360,7 +360,8 @@ reserve(struct manager *m, const struct end *end, struct object **ret, struct er
 	o->busy = true;
 	if (index_add(&m->ends, copy, &o->slots[0]) < 0) {
 		object_free(o);
-		return error_set(e, ERROR_ALREADY_EXISTS, "interface", "an interface %s is there already", end->interface);
+		return error_set(e, ERROR_ALREADY_EXISTS, "interface", "an interface %s is there already",
+				 end->interface);
 	}
 	*ret = o;
 	return 0;
@@ -429,7 +430,8 @@ repair_lost(struct manager *m, struct request *r, struct object *o, changed_repl
 
 	if (o->kind == OBJECT_NAMESPACE && o->ns.attached == 1)
 		return error_set(e, ERROR_LOST, "name",
-				 "namespace \"%s\" was attached from a process: nsd cannot make it again; delete it", o->ns.name);
+				 "namespace \"%s\" was attached from a process: nsd cannot make it again; delete it",
+				 o->ns.name);
 	if (o->kind == OBJECT_NAMESPACE)
 		each_link_in(m, o->ns.name, collect_lost, &set);
 	set.bridges = false;
@@ -443,8 +445,9 @@ static int
 restore(struct manager *m, struct request *r, struct object *o, bool finish, changed_reply *reply, struct error *e)
 {
 	struct alteration *a = alteration_new(m, r, o, reply);
-	int err = !a ? -ENOMEM : o->kind == OBJECT_NAMESPACE ? fields_copy(&namespace_type, &o->ns, &a->ns, e) :
-							       fields_copy(&link_type, &o->link, &a->link, e);
+	int err = !a			      ? -ENOMEM :
+		  o->kind == OBJECT_NAMESPACE ? fields_copy(&namespace_type, &o->ns, &a->ns, e) :
+						fields_copy(&link_type, &o->link, &a->link, e);
 	if (err < 0) {
 		if (a)
 			alteration_free(m, a);
@@ -460,7 +463,8 @@ int
 repair_object(struct manager *m, struct request *r, struct object *o, changed_reply *reply, struct error *e)
 {
 	if (object_state(o) == STATE_DRAINING)
-		return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed", object_word(o), object_name(o));
+		return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed", object_word(o),
+				 object_name(o));
 	if (object_state(o) == STATE_LOST)
 		return repair_lost(m, r, o, reply, e);
 	return restore(m, r, o, false, reply, e);

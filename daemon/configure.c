@@ -32,7 +32,8 @@ sites_open(struct sites *s, struct kernel *k, const char *name, uint64_t cookie,
 		return r;
 	if (cookie && n.cookie != cookie) {
 		netns_close(&n);
-		return error_set(e, ERROR_LOST, NULL, "the namespace at the name \"%s\" is another one than nsd made", name);
+		return error_set(e, ERROR_LOST, NULL, "the namespace at the name \"%s\" is another one than nsd made",
+				 name);
 	}
 	sites_add(s, name, &n);
 	*ret = &s->v[s->n - 1].netns;
@@ -114,7 +115,8 @@ master_of(struct rtnl *r, const struct end *e, int *ret, struct error *err)
 		return 0;
 	int result = link_get(r, 0, e->bridge, &bridge, err);
 	if (result == -ENODEV)
-		return error_set(err, ERROR_NOT_FOUND, "bridge", "no bridge \"%s\" where %s is", e->bridge, e->interface);
+		return error_set(err, ERROR_NOT_FOUND, "bridge", "no bridge \"%s\" where %s is", e->bridge,
+				 e->interface);
 	if (result == 0 && strcmp(bridge.kind, "bridge") != 0)
 		return error_set(err, ERROR_INVALID_VALUE, "bridge", "\"%s\" is not a bridge", e->bridge);
 	*ret = bridge.ifindex;
@@ -203,8 +205,7 @@ struct report {
 	size_t size, used;
 };
 
-static void PRINTF(2, 3)
-report_add(struct report *p, const char *fmt, ...)
+static void PRINTF(2, 3) report_add(struct report *p, const char *fmt, ...)
 {
 	va_list ap;
 	if (p->used > 0 && p->used + 2 < p->size)
@@ -309,7 +310,8 @@ note_route(int ifindex UNUSED, const struct route *route, int protocol, void *ar
 	for (size_t i = 0; i < m->end->routes.n && i < ARRAY_SIZE(m->found); i++) {
 		const struct route *want = (const struct route *)m->end->routes.v + i;
 		bool same_metric = want->metric == FIELD_ABSENT_INT || want->metric == route->metric;
-		if (same_text(want->destination, route->destination) && same_text(want->gateway, route->gateway) && same_metric) {
+		if (same_text(want->destination, route->destination) && same_text(want->gateway, route->gateway) &&
+		    same_metric) {
 			m->found[i] = true;
 			return 0;
 		}
@@ -365,8 +367,9 @@ examine_end(struct kernel *k, struct netns *n, const struct end *e, int ifindex,
 	if (result < 0)
 		return result;
 	if (info.group != LINK_GROUP)
-		return error_set(err, ERROR_LOST, NULL, "interface %s is another one than nsd made", e->interface) < 0 ? -ENODEV :
-															 0;
+		return error_set(err, ERROR_LOST, NULL, "interface %s is another one than nsd made", e->interface) < 0 ?
+			       -ENODEV :
+			       0;
 	if (master_of(r, e, &master, NULL) < 0)
 		report_add(&report, "bridge %s is gone", e->bridge);
 	compare_link(e, &info, master, &report);

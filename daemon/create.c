@@ -43,10 +43,9 @@ struct create {
 	struct operation op;
 	struct preparation p;
 	bool remake, committed;
-	bool stale; /* it failed, and the records could not be taken back */
-	bool lo_waits; /* lo is to come up with the first end in the new namespace */
-	struct operation *spare; /* to be started in its second half, or NULL */
-	int numbered;  /* ends in the new namespace that were given an ifindex */
+	bool stale;	    /* it failed, and the records could not be taken back */
+	bool lo_waits;	    /* lo is to come up with the first end in the new namespace */
+	int numbered;	    /* ends in the new namespace that were given an ifindex */
 	struct sites sites; /* the new namespace is the first of them */
 	uint64_t cookie;
 	struct made_link made[MAX_LINKS_PER_REQUEST];
@@ -68,7 +67,8 @@ commit_all(struct create *c, int state, bool durable, struct error *e)
 	unsigned n = 0;
 
 	if (c->p.ns)
-		records[n++] = (struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie, .unconfirmed = true };
+		records[n++] =
+			(struct record){ .object = c->p.ns, .state = state, .cookie = c->cookie, .unconfirmed = true };
 	for (unsigned i = 0; i < c->p.n_links; i++) {
 		struct record *r = &records[n++];
 		*r = (struct record){ .object = c->p.links[i], .state = state };
@@ -159,13 +159,6 @@ configure_ends(struct kernel *k, const struct link_site *sites, unsigned n, bool
 	return err;
 }
 
-static void
-start_spare(struct create *c)
-{
-	if (c->spare)
-		workers_submit(c->op.m->workers, &TAKE_PTR(c->spare)->job);
-}
-
 static int
 make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 {
@@ -185,7 +178,6 @@ make_link(struct create *c, struct kernel *k, unsigned n, struct error *e)
 			error_prefix_field(e, "ends", sites[0].index);
 		return err;
 	}
-	start_spare(c);
 	c->lo_waits &= !at_once;
 	for (unsigned i = 0; i < ops->ends; i++) {
 		c->made[n].ifindexes[sites[i].index] = sites[i].ifindex;
@@ -299,7 +291,6 @@ create_run(struct job *j, void *thread)
 	struct error *e = &c->op.error;
 
 	c->op.result = c->p.ns ? make_with_namespace(c, thread, e) : make_links_alone(c, thread, e);
-	start_spare(c);
 	if (c->op.result < 0)
 		undo(c, thread);
 	sites_close(&c->sites);
@@ -442,7 +433,6 @@ create_objects(struct manager *m, struct request *r, method_handler *handler, vo
 	}
 	c->p = p;
 	c->reply = reply;
-	c->spare = p.ns ? spare_plan(m) : NULL;
 	create_start(c);
 	for (unsigned i = 0; i < c->op.n_objects; i++)
 		announce(m, CHANGE_CREATED, c->op.objects[i]);

@@ -40,8 +40,8 @@
 #define STOP_MS 5000
 #define EVENTS_MS 3
 #define LOOP_NICE (-10)
-#define CROWD 2		/* operations under way above which the loop has to hurry */
-#define QUIET_TICKS 10	/* without a crowd until it need not any more */
+#define CROWD 2	       /* operations under way above which the loop has to hurry */
+#define QUIET_TICKS 10 /* without a crowd until it need not any more */
 
 enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, TIMER_EVENTS, N_TIMERS };
 enum source { SOURCE_TERM, SOURCE_INT, SOURCE_HUP, SOURCE_WORKERS, SOURCE_EVENTS, SOURCE_WATCH, N_SOURCES };
@@ -121,9 +121,10 @@ update_status(struct daemon *d)
 	struct manager_stats s = manager_stats(d->manager);
 	char text[sizeof(d->status)];
 
-	snprintf(text, sizeof(text), "%lld namespaces, %lld links, %lld lost, %lld draining%s%s", (long long)s.namespaces,
-		 (long long)s.links, (long long)s.lost, (long long)s.draining,
-		 s.reconciled ? "" : "; comparing records with the kernel", s.writable ? "" : "; the state cannot be written");
+	snprintf(text, sizeof(text), "%lld namespaces, %lld links, %lld lost, %lld draining%s%s",
+		 (long long)s.namespaces, (long long)s.links, (long long)s.lost, (long long)s.draining,
+		 s.reconciled ? "" : "; comparing records with the kernel",
+		 s.writable ? "" : "; the state cannot be written");
 	if (strcmp(text, d->status) == 0)
 		return;
 	memcpy(d->status, text, sizeof(text));
@@ -287,7 +288,8 @@ start_store(struct daemon *d, const char *boot, struct error *e)
 	if (err == 0)
 		err = store_open(d->options->state_directory, boot, &d->store, e);
 	if (err == 0 && !store_was_clean(d->store))
-		log_event(LOG_NOTICE, MESSAGE_UNCLEAN_STOP, NULL, "the last nsd did not stop by itself; everything is compared");
+		log_event(LOG_NOTICE, MESSAGE_UNCLEAN_STOP, NULL,
+			  "the last nsd did not stop by itself; everything is compared");
 	return err;
 }
 
@@ -452,7 +454,8 @@ daemon_run(const struct options *o, struct error *e)
 
 	if (err == 0) {
 		manager_start(d.manager);
-		log_event(LOG_INFO, MESSAGE_STARTED, NULL, "listening on %s", d.socket[0] ? d.socket : "the inherited socket");
+		log_event(LOG_INFO, MESSAGE_STARTED, NULL, "listening on %s",
+			  d.socket[0] ? d.socket : "the inherited socket");
 		notify_ready();
 		update_status(&d);
 		event_base_dispatch(d.base);

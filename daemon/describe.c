@@ -63,7 +63,7 @@ static void
 put_type_name(FILE *f, const struct field *field)
 {
 	static const char *const plain[] = {
-		[FIELD_BOOL] = "bool",	   [FIELD_INT] = "int",		       [FIELD_STRING] = "string",
+		[FIELD_BOOL] = "bool",	   [FIELD_INT] = "int",		 [FIELD_STRING] = "string",
 		[FIELD_OBJECT] = "object", [FIELD_STRINGS] = "[]string", [FIELD_PAIRS] = "[string]string",
 	};
 	const char *array = field->type == FIELD_LIST || field->type == FIELD_FLAGS ? "[]" : "";

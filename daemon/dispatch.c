@@ -348,8 +348,8 @@ get_description(void *context, struct request *r, void *in, struct error *e)
 	struct binding b;
 
 	if (!find_binding(context, asked->text, strlen(asked->text), &b))
-		return error_set(e, ERROR_INTERFACE_NOT_FOUND, asked->text, "no interface \"%s\" here; GetInfo lists them",
-				 asked->text);
+		return error_set(e, ERROR_INTERFACE_NOT_FOUND, asked->text,
+				 "no interface \"%s\" here; GetInfo lists them", asked->text);
 	int err = interface_describe(b.interface, &reply.text, e);
 	if (err == 0)
 		request_reply(r, &description_type, &reply);
@@ -381,13 +381,13 @@ find_target(const struct dispatcher *d, const char *name, struct binding *bindin
 	if (!find_binding(d, name, length, binding)) {
 		char interface[sizeof(e->field)];
 		snprintf(interface, sizeof(interface), "%.*s", (int)length, name);
-		return error_set(e, ERROR_INTERFACE_NOT_FOUND, interface, "no interface \"%.64s\" here; GetInfo lists them",
-				 interface);
+		return error_set(e, ERROR_INTERFACE_NOT_FOUND, interface,
+				 "no interface \"%.64s\" here; GetInfo lists them", interface);
 	}
 	*method = find_method(binding->interface, member);
 	if (!*method)
-		return error_set(e, ERROR_METHOD_NOT_FOUND, name, "%s has no method \"%.64s\"", binding->interface->name,
-				 member);
+		return error_set(e, ERROR_METHOD_NOT_FOUND, name, "%s has no method \"%.64s\"",
+				 binding->interface->name, member);
 	return 0;
 }
 
@@ -401,7 +401,8 @@ check_call(const struct method *m, const struct request *r, const struct varlink
 	if ((m->flags & METHOD_REQUIRES_MORE) && !c->more)
 		return error_set(e, ERROR_EXPECTED_MORE, NULL, "%s gives several replies: call it with more", m->name);
 	if (r->n_fds && !(m->flags & METHOD_TAKES_FDS))
-		return error_set(e, ERROR_INVALID_PARAMETER, "fileDescriptors", "%s takes no file descriptors", m->name);
+		return error_set(e, ERROR_INVALID_PARAMETER, "fileDescriptors", "%s takes no file descriptors",
+				 m->name);
 	return 0;
 }
 
@@ -477,8 +478,14 @@ dispatch_message(const struct dispatcher *d, const struct peer *peer, const char
 		varlink_call_done(&c);
 		return error_errno(e, ENOMEM, "taking a call");
 	}
-	*r = (struct request){ .sink = sink, .connection = connection, .peer = *peer, .more = c.more, .oneway = c.oneway,
-			       .fds = fds, .n_fds = n_fds, .busy = 1 };
+	*r = (struct request){ .sink = sink,
+			       .connection = connection,
+			       .peer = *peer,
+			       .more = c.more,
+			       .oneway = c.oneway,
+			       .fds = fds,
+			       .n_fds = n_fds,
+			       .busy = 1 };
 	run(d, r, &c);
 	varlink_call_done(&c);
 	if (!r->ended)

@@ -14,7 +14,7 @@
 #include "log.h"
 #include "message-ids.h"
 
-#define PARK_MS 10000
+#define PARK_MS 5000
 
 int64_t
 monotonic_ms(void)
@@ -46,7 +46,8 @@ static int
 compare_ifindex(const void *key, const void *item)
 {
 	const struct slot *a = key, *b = item;
-	return a->cookie != b->cookie ? (a->cookie < b->cookie ? -1 : 1) : (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
+	return a->cookie != b->cookie ? (a->cookie < b->cookie ? -1 : 1) :
+					(a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
 }
 
 static int
@@ -241,7 +242,7 @@ find_link(const struct manager *m, const char *name)
 struct slot *
 find_end(const struct manager *m, const char *namespace, const char *interface)
 {
-	struct end key = { .namespace = (char *)(uintptr_t)namespace, .interface = (char *)(uintptr_t)interface };
+	struct end key = { .namespace = (char *)(uintptr_t) namespace, .interface = (char *)(uintptr_t)interface };
 	return index_find(&m->ends, &key);
 }
 
@@ -296,8 +297,8 @@ look_up(struct manager *m, struct request *r, enum object_kind kind, const char 
 				 ns ? "namespace" : "link", name, ns ? "nsc list" : "nsc link list");
 	if (generation != FIELD_ABSENT_INT && generation != object_generation(o))
 		return error_set(e, ERROR_STALE_GENERATION, "generation",
-				 "%s \"%s\" is of generation %lld now, not %lld: it is another one", object_word(o), name,
-				 (long long)object_generation(o), (long long)generation);
+				 "%s \"%s\" is of generation %lld now, not %lld: it is another one", object_word(o),
+				 name, (long long)object_generation(o), (long long)generation);
 	*ret = o;
 	return 0;
 }
@@ -315,10 +316,11 @@ look_up_idle(struct manager *m, struct request *r, method_handler *handler, void
 	if (err != 0)
 		return err;
 	if (is_foreign(o))
-		return error_set(e, ERROR_FOREIGN, "name", "namespace \"%s\" was not made by nsd, so nsd leaves it alone", name);
+		return error_set(e, ERROR_FOREIGN, "name",
+				 "namespace \"%s\" was not made by nsd, so nsd leaves it alone", name);
 	if (o->busy) {
-		error_set(&reason, ERROR_BUSY, "name", "another request is working on %s \"%s\"; try again", object_word(o),
-			  name);
+		error_set(&reason, ERROR_BUSY, "name", "another request is working on %s \"%s\"; try again",
+			  object_word(o), name);
 		return park(m, r, handler, in, &reason);
 	}
 	*ret = o;
@@ -432,19 +434,13 @@ operation_back(struct job *j)
 }
 
 void
-operation_prepare(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
+operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
 {
 	for (unsigned i = 0; i < op->n_objects; i++)
 		op->objects[i]->busy = true;
 	op->job.run = run;
 	op->job.done = operation_back;
 	op->finish = done;
-}
-
-void
-operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op))
-{
-	operation_prepare(op, run, done);
 	workers_submit(op->m->workers, &op->job);
 }
 
@@ -530,8 +526,8 @@ store_tick(struct manager *m)
 		return;
 	}
 	if (!m->store_failed)
-		log_event(LOG_ERR, MESSAGE_STORE_UNWRITABLE, NULL, "the state in %s cannot be written: changes are refused",
-			  m->state_directory);
+		log_event(LOG_ERR, MESSAGE_STORE_UNWRITABLE, NULL,
+			  "the state in %s cannot be written: changes are refused", m->state_directory);
 	m->store_failed = true;
 	if (m->retrying_store || now - m->last_store_retry < 1000)
 		return;
@@ -647,7 +643,6 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
-	spare_tick(m);
 	store_tick(m);
 	confirm_tick(m);
 	parked_tick(m);
@@ -660,7 +655,9 @@ manager_tick(struct manager *m)
 struct manager_stats
 manager_stats(const struct manager *m)
 {
-	struct manager_stats s = { .sequence = m->sequence, .reconciled = m->reconciled, .writable = store_is_writable(m->store) };
+	struct manager_stats s = { .sequence = m->sequence,
+				   .reconciled = m->reconciled,
+				   .writable = store_is_writable(m->store) };
 
 	for (size_t i = 0; i < m->namespaces.n; i++) {
 		const struct object *o = m->namespaces.v[i];

@@ -15,7 +15,7 @@ struct store;
 struct workers;
 
 struct manager_policy {
-	bool remake_lost; /* make vanished objects again by itself */
+	bool remake_lost;			      /* make vanished objects again by itself */
 	unsigned namespaces_per_user, links_per_user; /* of a uid other than root's */
 };
 
@@ -23,7 +23,7 @@ struct manager_options {
 	struct workers *workers; /* whose threads have a struct kernel as their context */
 	struct store *store;
 	struct netns_site *site;
-	const char *boot;	/* boot id */
+	const char *boot;	     /* boot id */
 	const char *state_directory; /* for GetStatus */
 	struct manager_policy policy;
 };

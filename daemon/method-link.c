@@ -252,7 +252,8 @@ change_addresses(struct end *end, struct end_change *c, struct error *e)
 	for (size_t i = 0; i < c->add.n && err == 0; i++) {
 		err = canonical_address(c->add.v[i], text, e);
 		if (err == 0 && strings_contain(&end->addresses, text)) {
-			err = error_set(e, ERROR_ALREADY_EXISTS, NULL, "%s has the address %s already", end->interface, text);
+			err = error_set(e, ERROR_ALREADY_EXISTS, NULL, "%s has the address %s already", end->interface,
+					text);
 			error_prefix_field(e, "addAddresses", (long)i);
 		}
 		if (err == 0 && strings_add(&end->addresses, text) < 0)
@@ -295,8 +296,7 @@ apply_change(struct end *end, struct end_change *c, struct error *e)
 }
 
 static int
-change_spec(const struct peer *peer, struct object *o, struct change_link *c, struct link *spec,
-	    struct error *e)
+change_spec(const struct peer *peer, struct object *o, struct change_link *c, struct link *spec, struct error *e)
 {
 	unsigned i = c->end == FIELD_ABSENT_INT ? 0 : (unsigned)c->end;
 	int err = merge_labels(&spec->labels, &c->labels, e);

@@ -153,9 +153,7 @@ static const struct type attach_in = {
 
 /* ---- replies ---- */
 
-
-struct namespace
-shown(const struct object *o)
+struct namespace shown(const struct object *o)
 {
 	struct namespace ns = o->ns;
 	if (o->nsid >= 0)
@@ -264,12 +262,12 @@ detach_namespace(void *context, struct request *r, void *in, struct error *e)
 	if (err != 0)
 		return err > 0 ? 0 : err;
 	if (o->ns.attached != 1)
-		return error_set(e, ERROR_INVALID_VALUE, "name", "namespace \"%s\" was made by nsd, not attached; delete it instead",
-				 n->name);
+		return error_set(e, ERROR_INVALID_VALUE, "name",
+				 "namespace \"%s\" was made by nsd, not attached; delete it instead", n->name);
 	each_link_in(m, n->name, name_link, &link);
 	if (link)
-		return error_set(e, ERROR_BUSY, "name", "link \"%s\" has an end in namespace \"%s\"; delete it first", link,
-				 n->name);
+		return error_set(e, ERROR_BUSY, "name", "link \"%s\" has an end in namespace \"%s\"; delete it first",
+				 link, n->name);
 	err = remove_object(m, r, detach_namespace, in, o, true, e);
 	return err > 0 ? 0 : err;
 }
@@ -359,14 +357,15 @@ check_source(struct request *r, const struct attach_namespace *a, struct attach_
 {
 	*s = (struct attach_source){ .pid = a->pid == FIELD_ABSENT_INT ? 0 : (pid_t)a->pid, .pidfd = -1, .ns_fd = -1 };
 	if (a->pidfd != FIELD_ABSENT_INT && (s->pidfd = request_fd(r, a->pidfd)) < 0)
-		return error_set(e, ERROR_INVALID_VALUE, "pidFileDescriptor", "no file descriptor %lld came with the call",
-				 (long long)a->pidfd);
+		return error_set(e, ERROR_INVALID_VALUE, "pidFileDescriptor",
+				 "no file descriptor %lld came with the call", (long long)a->pidfd);
 	if (a->ns_fd != FIELD_ABSENT_INT && (s->ns_fd = request_fd(r, a->ns_fd)) < 0)
 		return error_set(e, ERROR_INVALID_VALUE, "namespaceFileDescriptor",
 				 "no file descriptor %lld came with the call", (long long)a->ns_fd);
 	bool process = s->pid > 0 || s->pidfd >= 0;
 	if (process == (s->ns_fd >= 0))
-		return error_set(e, ERROR_INVALID_VALUE, "pid", "give a process (pid, pidFileDescriptor) or a namespace "
+		return error_set(e, ERROR_INVALID_VALUE, "pid",
+				 "give a process (pid, pidFileDescriptor) or a namespace "
 				 "(namespaceFileDescriptor), one of them");
 	return 0;
 }
@@ -387,7 +386,8 @@ attach_one(void *context, struct request *r, void *in, struct error *e)
 		return err > 0 ? 0 : err;
 	const struct object *o = find_namespace(m, a->name);
 	if (o && (o->busy || o->ns.state == STATE_DRAINING)) {
-		error_set(&reason, ERROR_DRAINING, "name", "namespace \"%s\" is still being removed; try again", a->name);
+		error_set(&reason, ERROR_DRAINING, "name", "namespace \"%s\" is still being removed; try again",
+			  a->name);
 		park(m, r, attach_one, in, &reason);
 		return 0;
 	}

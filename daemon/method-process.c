@@ -121,7 +121,8 @@ processes_run(struct job *j, void *thread)
 	int err = netns_open(thread, l->name, &n, &l->op.error);
 
 	if (err == 0 && (int64_t)n.cookie != l->cookie)
-		err = error_set(&l->op.error, ERROR_LOST, "name", "\"%s\" is the name of another namespace now", l->name);
+		err = error_set(&l->op.error, ERROR_LOST, "name", "\"%s\" is the name of another namespace now",
+				l->name);
 	if (err == 0)
 		err = netns_processes(thread, &n, note_process, l, &l->op.error);
 	netns_close(&n);
@@ -205,7 +206,8 @@ identify_done(struct operation *op)
 
 	for (size_t n = 0; n < m->namespaces.n && err == 0; n++) {
 		const struct object *o = m->namespaces.v[n];
-		if (o->ns.cookie == (int64_t)i->cookie && o->ns.state == STATE_READY && peer_sees(request_peer(op->request), o))
+		if (o->ns.cookie == (int64_t)i->cookie && o->ns.state == STATE_READY &&
+		    peer_sees(request_peer(op->request), o))
 			err = strings_add(&reply.names, o->ns.name);
 	}
 	if (err == 0) {
@@ -230,8 +232,8 @@ identify(void *context, struct request *r, void *in, struct error *e)
 	if (asked->pidfd != FIELD_ABSENT_INT) {
 		int given = request_fd(r, asked->pidfd);
 		if (given < 0)
-			return error_set(e, ERROR_INVALID_VALUE, "pidFileDescriptor", "no file descriptor %lld came with the call",
-					 (long long)asked->pidfd);
+			return error_set(e, ERROR_INVALID_VALUE, "pidFileDescriptor",
+					 "no file descriptor %lld came with the call", (long long)asked->pidfd);
 		pidfd = fcntl(given, F_DUPFD_CLOEXEC, 3);
 		if (pidfd < 0)
 			return error_errno(e, errno, "identifying a process");

@@ -155,8 +155,9 @@ not_ready(const struct object *o, struct error *e)
 	const char *message = ns ? o->ns.message : o->link.message;
 
 	if (object_state(o) == STATE_LOST)
-		return error_set(e, ERROR_LOST, "name", "%s \"%s\" is lost: %s; nsc %srepair %s", object_word(o), object_name(o),
-				 message ? message : "it vanished from the kernel", ns ? "" : "link ", object_name(o));
+		return error_set(e, ERROR_LOST, "name", "%s \"%s\" is lost: %s; nsc %srepair %s", object_word(o),
+				 object_name(o), message ? message : "it vanished from the kernel", ns ? "" : "link ",
+				 object_name(o));
 	return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed%s%s", object_word(o), object_name(o),
 			 message ? ": " : "", message ? message : "");
 }
@@ -381,7 +382,10 @@ list_start(struct manager *m, struct request *r, const struct list_in *in, int (
 	struct listing *l = calloc(1, sizeof(*l));
 	if (!l)
 		return error_errno(e, ENOMEM, "listing");
-	*l = (struct listing){ .m = m, .request = r, .peer = *request_peer(r), .foreign = in->foreign != 0,
+	*l = (struct listing){ .m = m,
+			       .request = r,
+			       .peer = *request_peer(r),
+			       .foreign = in->foreign != 0,
 			       .counters = in->counters == 1 };
 	snprintf(l->namespace, sizeof(l->namespace), "%s", in->namespace ? in->namespace : "");
 	request_stream(r, fill, listing_drop, l);
@@ -600,8 +604,8 @@ list_links(void *context, struct request *r, void *in, struct error *e)
 	const struct object *ns = asked->namespace ? find_namespace(context, asked->namespace) : NULL;
 
 	if (asked->namespace && (!ns || !peer_sees(request_peer(r), ns)))
-		return error_set(e, ERROR_NOT_FOUND, "namespace", "no namespace \"%s\"; \"nsc list\" shows what there is",
-				 asked->namespace);
+		return error_set(e, ERROR_NOT_FOUND, "namespace",
+				 "no namespace \"%s\"; \"nsc list\" shows what there is", asked->namespace);
 	return list_start(context, r, in, fill_links, e);
 }
 
@@ -621,8 +625,8 @@ open_run(struct job *j, void *thread)
 
 	o->op.result = netns_open(thread, o->ns.name, &n, &o->op.error);
 	if (o->op.result == 0 && (int64_t)n.cookie != o->ns.cookie)
-		o->op.result = error_set(&o->op.error, ERROR_LOST, "name", "\"%s\" is the name of another namespace now",
-					 o->ns.name);
+		o->op.result = error_set(&o->op.error, ERROR_LOST, "name",
+					 "\"%s\" is the name of another namespace now", o->ns.name);
 	if (o->op.result == 0)
 		o->fd = TAKE_FD(n.fd);
 	netns_close(&n);

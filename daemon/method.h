@@ -39,8 +39,8 @@ struct interface {
 	const char *name;
 	const char *doc;
 	const struct method *const *tables; /* ended by NULL; each ended by a zero entry */
-	const enum error_code *errors; /* ended by ERROR_NONE; may be NULL */
-	const char *description; /* the literal text, instead of one made from the tables */
+	const enum error_code *errors;	    /* ended by ERROR_NONE; may be NULL */
+	const char *description;	    /* the literal text, instead of one made from the tables */
 };
 
 /* The Varlink interface description of the tables: documented, portable to every client (no `any`, no nested arrays).

@@ -160,8 +160,8 @@ fill(struct request *r, void *arg)
 
 	if (s->overrun) {
 		struct error e = { 0 };
-		error_set(&e, ERROR_LIMIT_EXCEEDED, NULL, "you read too slowly: more than %d changes were waiting; call again",
-			  QUEUE_MAX);
+		error_set(&e, ERROR_LIMIT_EXCEEDED, NULL,
+			  "you read too slowly: more than %d changes were waiting; call again", QUEUE_MAX);
 		request_error(r, &e);
 		return 0;
 	}

@@ -57,7 +57,8 @@ look_done(struct operation *op)
 	struct object *o, *next;
 
 	m->numbers_asked = false;
-	qsort(l->v, l->n, sizeof(*l->v), compare);
+	if (l->n > 1)
+		qsort(l->v, l->n, sizeof(*l->v), compare);
 	for (o = TAILQ_FIRST(&m->drains); o && op->result == 0; o = next) {
 		next = TAILQ_NEXT(o, drain);
 		if (o->kind != OBJECT_NAMESPACE || o->busy || !o->unpinned || o->nsid_gone || o->nsid < 0)

@@ -34,14 +34,14 @@
 enum object_kind { OBJECT_NAMESPACE, OBJECT_LINK };
 
 enum change { /* names in monitor.c */
-	CHANGE_PRESENT,
-	CHANGE_SYNCED,
-	CHANGE_CREATED,
-	CHANGE_READY,
-	CHANGE_CHANGED,
-	CHANGE_DRAINING,
-	CHANGE_GONE,
-	CHANGE_DRIFT,
+	      CHANGE_PRESENT,
+	      CHANGE_SYNCED,
+	      CHANGE_CREATED,
+	      CHANGE_READY,
+	      CHANGE_CHANGED,
+	      CHANGE_DRAINING,
+	      CHANGE_GONE,
+	      CHANGE_DRIFT,
 };
 
 /* One end of a link, as a key of the manager's indexes. */
@@ -67,7 +67,7 @@ struct object {
 	int nsid; /* -1 unknown */
 	bool unpinned, nsid_gone;
 	bool unconfirmed; /* its record still says that it may have no name */
-	int pidfd; /* attached: of the process it was taken from; -1 none */
+	int pidfd;	  /* attached: of the process it was taken from; -1 none */
 
 	/* links */
 	struct slot slots[2];
@@ -131,11 +131,11 @@ struct manager {
 	struct index host_names; /* the same by name */
 	struct index suspects;	 /* struct object by address */
 
-	struct object_list drains; /* draining, not yet unpinned, or watched */
+	struct object_list drains;  /* draining, not yet unpinned, or watched */
 	struct object_list removed; /* gone from the kernel, records to be deleted */
-	bool unpinning;		   /* a removal job is under way */
-	bool finish_failed;	   /* deleting records failed in this tick */
-	bool drains_new;	   /* something on `drains` has work for one */
+	bool unpinning;		    /* a removal job is under way */
+	bool finish_failed;	    /* deleting records failed in this tick */
+	bool drains_new;	    /* something on `drains` has work for one */
 	struct parked_list parked;
 	bool retry_parked;
 	struct subscriber_list subscribers;
@@ -152,21 +152,17 @@ struct manager {
 	unsigned unconfirmed; /* about how many objects are */
 	bool confirming;
 
-	int64_t last_made; /* a namespace, for a client; CLOCK_MONOTONIC milliseconds */
-	unsigned spares, spares_making;
-	bool spares_dropping;
-
 	bool reconciled, stopping;
 	bool store_failed, retrying_store;
 	int64_t last_store_retry;
 	unsigned start_attempts;
-	bool retry_start;	/* the first look at the kernel failed */
+	bool retry_start; /* the first look at the kernel failed */
 	bool numbers_asked;
 	bool nsids_new;		/* somebody gave a namespace a number; nobody told which */
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
 	bool behind;		/* there are more events than one reading takes */
 	bool taking_inventory;	/* events wait: those of before are read, later ones come after it */
-	unsigned reconciling; /* operations of the start-up still under way */
+	unsigned reconciling;	/* operations of the start-up still under way */
 };
 
 /* An operation: some objects, a request to answer, a result. Files derive their own by embedding it first. */
@@ -256,18 +252,17 @@ int may_change(struct manager *m, struct request *r, method_handler *handler, vo
 
 /* Starts an operation: locks its objects and submits it. `run` is called on a worker, `done` on the main thread with the
  * objects unlocked again. */
-void operation_start(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op));
-/* The same without submitting it. */
-void operation_prepare(struct operation *op, void (*run)(struct job *j, void *thread), void (*done)(struct operation *op));
+void operation_start(struct operation *op, void (*run)(struct job *j, void *thread),
+		     void (*done)(struct operation *op));
 
 /* Commits records of objects from a worker: `state` instead of the one they have. */
 struct record {
 	const struct object *object;
 	const struct namespace *ns; /* what it is to be, where that differs from what the object says */
 	const struct link *link;
-	int state;	    /* -1: delete the record */
+	int state; /* -1: delete the record */
 	bool changing, unconfirmed;
-	uint64_t cookie;    /* namespaces */
+	uint64_t cookie;     /* namespaces */
 	uint64_t cookies[2]; /* links */
 	int ifindexes[2];
 };
@@ -283,11 +278,6 @@ typedef void changed_reply(struct request *r, struct object *o);
 int remake_objects(struct manager *m, struct request *r, struct object **objects, unsigned n, changed_reply *reply,
 		   struct error *e);
 
-/* ---- spare.c ---- */
-/* A namespace is going to be made for a client: the operation that makes another one, for the worker to submit, or NULL. */
-struct operation *spare_plan(struct manager *m);
-void spare_tick(struct manager *m);
-
 /* ---- configure.c: on workers ---- */
 /* One open namespace per name during an operation. */
 struct site {
@@ -299,7 +289,8 @@ struct sites {
 	struct site v[2 * MAX_LINKS_PER_REQUEST + 1];
 	unsigned n;
 };
-int sites_open(struct sites *s, struct kernel *k, const char *name, uint64_t cookie, struct netns **ret, struct error *e);
+int sites_open(struct sites *s, struct kernel *k, const char *name, uint64_t cookie, struct netns **ret,
+	       struct error *e);
 void sites_add(struct sites *s, const char *name, struct netns *n); /* takes over an open one */
 void sites_close(struct sites *s);
 bool end_has_ipv6(const struct end *e);
@@ -325,14 +316,16 @@ extern const struct type removal_reply_type;
 /* Deletes a namespace with its links, or a link; answers `r` (NULL: nobody asked). Returns 1 when parked on a busy link. */
 int remove_object(struct manager *m, struct request *r, method_handler *handler, void *in, struct object *o, bool wait,
 		  struct error *e);
-void object_drop(struct manager *m, struct object *o, bool recorded); /* of a request that failed: forgets it, or drains */
+void object_drop(struct manager *m, struct object *o,
+		 bool recorded);		       /* of a request that failed: forgets it, or drains */
 void drain_start(struct manager *m, struct object *o); /* recorded as draining: goes on with the kernel's part */
 void drain_nsid_gone(struct manager *m, int nsid);
 void drain_link_gone(struct manager *m, struct object *o);
 void drain_tick(struct manager *m);
 void drain_settle(struct manager *m);
 /* Calls `fn` with every link that has an end in the namespace; `fn` may not change the indexes. */
-void each_link_in(const struct manager *m, const char *namespace, void (*fn)(struct object *link, void *arg), void *arg);
+void each_link_in(const struct manager *m, const char *namespace, void (*fn)(struct object *link, void *arg),
+		  void *arg);
 
 /* ---- numbers.c ---- */
 void numbers_ask(struct manager *m); /* looks for draining namespaces that have gone unseen */
@@ -345,7 +338,7 @@ void suspects_check(struct manager *m);
 int verify_object(struct manager *m, struct object *o, void (*done)(struct operation *op), struct error *e);
 
 /* ---- attach.c ---- */
-void attached_tick(struct manager *m); /* notices processes that have ended */
+void attached_tick(struct manager *m);			   /* notices processes that have ended */
 void attached_resume(struct manager *m, struct object *o); /* after a restart: finds the process again */
 
 /* ---- change.c ---- */
@@ -382,7 +375,7 @@ void watch_close(struct manager *m);
 void watch_tick(struct manager *m);
 void watch_name(struct manager *m, const struct found_name *found);
 void watch_links(struct manager *m, struct link_info *v, size_t n); /* the whole mirror; sorts `v` */
-void watch_catch_up(struct manager *m); /* with everything the kernel has told */
+void watch_catch_up(struct manager *m);				    /* with everything the kernel has told */
 void watch_learn(struct manager *m, struct object *o);		    /* the nsid that a link just made tells */
 
 /* ---- reconcile.c ---- */

@@ -63,8 +63,8 @@ take(const struct option *o, const char *value, struct options *options, struct 
 	}
 	int level = log_level_from_string(value);
 	if (level < 0)
-		return error_set(e, ERROR_INVALID_VALUE, o->name, "%s is err, warning, notice, info or debug, not \"%s\"",
-				 o->name, value);
+		return error_set(e, ERROR_INVALID_VALUE, o->name,
+				 "%s is err, warning, notice, info or debug, not \"%s\"", o->name, value);
 	*(int *)field = level;
 	return 0;
 }
@@ -72,16 +72,20 @@ take(const struct option *o, const char *value, struct options *options, struct 
 int
 options_parse(int argc, char *argv[], struct options *ret, struct error *e)
 {
-	struct options options = { .state_directory = STATE_DIRECTORY, .runtime_directory = RUNTIME_DIRECTORY, .log_level = -1 };
+	struct options options = { .state_directory = STATE_DIRECTORY,
+				   .runtime_directory = RUNTIME_DIRECTORY,
+				   .log_level = -1 };
 
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i], *value = strchr(word, '=');
 		const struct option *o = find_option(word, value ? (size_t)(value - word) : strlen(word));
 		if (!o)
-			return error_set(e, ERROR_INVALID_VALUE, word, "unknown option \"%s\"; nsd --help lists them", word);
+			return error_set(e, ERROR_INVALID_VALUE, word, "unknown option \"%s\"; nsd --help lists them",
+					 word);
 		if (o->kind == FLAG ? value != NULL : !value && i + 1 == argc)
-			return error_set(e, ERROR_INVALID_VALUE, o->name, o->kind == FLAG ? "%s takes no value%s" : "%s needs a %s",
-					 o->name, o->argument ? o->argument : "");
+			return error_set(e, ERROR_INVALID_VALUE, o->name,
+					 o->kind == FLAG ? "%s takes no value%s" : "%s needs a %s", o->name,
+					 o->argument ? o->argument : "");
 		if (o->kind != FLAG)
 			value = value ? value + 1 : argv[++i];
 		int err = take(o, value, &options, e);

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define IPV6_MIN_MTU 1280 /* RFC 8200, section 5 */
-#define DEFAULT_MTU 1500 /* ETH_DATA_LEN, the kernel's own for both kinds */
+#define DEFAULT_MTU 1500  /* ETH_DATA_LEN, the kernel's own for both kinds */
 
 /* ---- canonical texts, so that equal things compare equal ---- */
 
@@ -56,10 +56,11 @@ canonical_route(struct route *r, struct error *e)
 	if (err < 0)
 		return err;
 	if (is_default && !r->gateway)
-		return error_set(e, ERROR_INVALID_VALUE, "gateway", "a default route needs a gateway: it tells the family");
+		return error_set(e, ERROR_INVALID_VALUE, "gateway",
+				 "a default route needs a gateway: it tells the family");
 	if (!is_default && r->gateway && !strchr(r->gateway, ':') != !strchr(r->destination, ':'))
-		return error_set(e, ERROR_INVALID_VALUE, "gateway", "gateway %s is of another family than %s", r->gateway,
-				 r->destination);
+		return error_set(e, ERROR_INVALID_VALUE, "gateway", "gateway %s is of another family than %s",
+				 r->gateway, r->destination);
 	return 0;
 }
 
@@ -81,7 +82,8 @@ prepare_end(struct end *end, struct error *e)
 		err = canonical_prefix(&end->addresses.v[i], false, e);
 		for (size_t j = 0; j < i && err == 0; j++)
 			if (strcmp(end->addresses.v[i], end->addresses.v[j]) == 0) {
-				err = error_set(e, ERROR_INVALID_VALUE, NULL, "address %s is given twice", end->addresses.v[i]);
+				err = error_set(e, ERROR_INVALID_VALUE, NULL, "address %s is given twice",
+						end->addresses.v[i]);
 				error_prefix_field(e, "addresses", (long)i);
 			}
 	}
@@ -99,7 +101,8 @@ prepare_check_end(const struct end *end, struct error *e)
 	if (end->routes.n && end->up == 0)
 		return error_set(e, ERROR_INVALID_VALUE, "routes", "an interface that is down carries no routes");
 	if (end_has_ipv6(end) && end->mtu != FIELD_ABSENT_INT && end->mtu < IPV6_MIN_MTU)
-		return error_set(e, ERROR_INVALID_VALUE, "mtu", "IPv6 addresses need an MTU of at least %d", IPV6_MIN_MTU);
+		return error_set(e, ERROR_INVALID_VALUE, "mtu", "IPv6 addresses need an MTU of at least %d",
+				 IPV6_MIN_MTU);
 	return 0;
 }
 
@@ -124,8 +127,7 @@ out_of_memory(struct error *e)
 	return error_errno(e, ENOMEM, "preparing an object");
 }
 
-static int PRINTF(2, 3)
-set_text(char **text, const char *fmt, ...)
+static int PRINTF(2, 3) set_text(char **text, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -183,8 +185,9 @@ complete_end(const struct manager *m, struct link *l, unsigned i)
 				       own_interface_name(&end->interface, l->generation, i);
 	if (err == 0 && !end->mac) {
 		uint64_t n = (uint64_t)l->generation * 2 + i;
-		err = set_text(&end->mac, "02:%02x:%02x:%02x:%02x:%02x", (unsigned)(n >> 32) & 0xff, (unsigned)(n >> 24) & 0xff,
-			       (unsigned)(n >> 16) & 0xff, (unsigned)(n >> 8) & 0xff, (unsigned)n & 0xff);
+		err = set_text(&end->mac, "02:%02x:%02x:%02x:%02x:%02x", (unsigned)(n >> 32) & 0xff,
+			       (unsigned)(n >> 24) & 0xff, (unsigned)(n >> 16) & 0xff, (unsigned)(n >> 8) & 0xff,
+			       (unsigned)n & 0xff);
 	}
 	return err;
 }
@@ -208,8 +211,8 @@ complete_link(struct manager *m, const struct peer *peer, struct link *l, struct
 		err = host ? set_text(&l->name, "%s", host->interface) :
 			     set_text(&l->name, "%s.%s", first->namespace, first->interface);
 	if (err == 0 && strlen(l->name) > NAME_MAX_LENGTH)
-		return error_set(e, ERROR_INVALID_VALUE, "name", "the name %.80s is too long; give the link another one",
-				 l->name);
+		return error_set(e, ERROR_INVALID_VALUE, "name",
+				 "the name %.80s is too long; give the link another one", l->name);
 	return err < 0 ? out_of_memory(e) : 0;
 }
 
@@ -242,8 +245,8 @@ check_quota(const struct index *x, const struct peer *peer, unsigned limit, cons
 	for (size_t i = 0; i < x->n; i++)
 		n += object_owner(x->v[i]) == (int64_t)peer->uid;
 	if (n >= limit)
-		return error_set(e, ERROR_QUOTA_EXCEEDED, NULL, "you have %u %s already and may have %u; delete one first", n,
-				 what, limit);
+		return error_set(e, ERROR_QUOTA_EXCEEDED, NULL,
+				 "you have %u %s already and may have %u; delete one first", n, what, limit);
 	return 0;
 }
 
@@ -254,7 +257,8 @@ check_site(struct manager *m, const struct peer *peer, const struct end *end, co
 {
 	if (!end->namespace) {
 		if (!peer_is_root(peer))
-			return error_set(e, ERROR_PERMISSION_DENIED, "namespace", "only root may put an interface in the host");
+			return error_set(e, ERROR_PERMISSION_DENIED, "namespace",
+					 "only root may put an interface in the host");
 		return 0;
 	}
 	const struct object *o = find_namespace(m, end->namespace);
@@ -266,11 +270,12 @@ check_site(struct manager *m, const struct peer *peer, const struct end *end, co
 		return error_set(e, ERROR_NOT_FOUND, "namespace", "no namespace \"%s\"; make it first: nsc add %s",
 				 end->namespace, end->namespace);
 	if (o->ns.foreign == 1)
-		return error_set(e, ERROR_FOREIGN, "namespace", "namespace \"%s\" was not made by nsd, so nsd leaves it alone",
-				 end->namespace);
+		return error_set(e, ERROR_FOREIGN, "namespace",
+				 "namespace \"%s\" was not made by nsd, so nsd leaves it alone", end->namespace);
 	if (o->ns.state == STATE_LOST)
-		return error_set(e, ERROR_LOST, "namespace", "namespace \"%s\" is lost: %s; nsc repair %s", end->namespace,
-				 o->ns.message ? o->ns.message : "it vanished from the kernel", end->namespace);
+		return error_set(e, ERROR_LOST, "namespace", "namespace \"%s\" is lost: %s; nsc repair %s",
+				 end->namespace, o->ns.message ? o->ns.message : "it vanished from the kernel",
+				 end->namespace);
 	if (o->busy || o->ns.state != STATE_READY) {
 		error_set(e, ERROR_BUSY, "namespace", "another request is working on namespace \"%s\"; try again",
 			  end->namespace);
@@ -290,7 +295,8 @@ check_host_name(struct manager *m, const char *interface, struct error *e)
 		return 0;
 	const struct slot *s = find_ifindex(m, m->host_cookie, h->info.ifindex);
 	bool going = s && object_state(s->object) == STATE_DRAINING;
-	error_set(e, ERROR_NAME_TAKEN, "interface", "the host has an interface %s already; choose another name", interface);
+	error_set(e, ERROR_NAME_TAKEN, "interface", "the host has an interface %s already; choose another name",
+		  interface);
 	return going ? 1 : -EEXIST;
 }
 
@@ -301,12 +307,13 @@ check_interface(struct manager *m, const struct end *end, struct error *e)
 	const struct slot *s = find_end(m, end->namespace, end->interface);
 
 	if (strcmp(end->interface, "lo") == 0)
-		return error_set(e, ERROR_NAME_TAKEN, "interface", "every namespace has its own lo; choose another name");
+		return error_set(e, ERROR_NAME_TAKEN, "interface",
+				 "every namespace has its own lo; choose another name");
 	if (s) {
 		bool going = s->object->busy || object_state(s->object) == STATE_DRAINING;
-		error_set(e, ERROR_ALREADY_EXISTS, "interface", "interface %s%s%s belongs to link \"%s\" already", end->interface,
-			  end->namespace ? " in namespace " : " in the host", end->namespace ? end->namespace : "",
-			  s->object->link.name);
+		error_set(e, ERROR_ALREADY_EXISTS, "interface", "interface %s%s%s belongs to link \"%s\" already",
+			  end->interface, end->namespace ? " in namespace " : " in the host",
+			  end->namespace ? end->namespace : "", s->object->link.name);
 		return going ? 1 : -EEXIST;
 	}
 	return end->namespace ? 0 : check_host_name(m, end->interface, e);
@@ -324,7 +331,8 @@ check_lifetime(struct link *l, const struct object *const *sites, struct error *
 		l->lifetime = runtime ? LIFETIME_RUNTIME : LIFETIME_PERSISTENT;
 	if (l->lifetime == LIFETIME_PERSISTENT && runtime)
 		return error_set(e, ERROR_INVALID_VALUE, "lifetime",
-				 "namespace \"%s\" does not outlive a reboot, so a link into it cannot be persistent", runtime);
+				 "namespace \"%s\" does not outlive a reboot, so a link into it cannot be persistent",
+				 runtime);
 	return 0;
 }
 
@@ -335,10 +343,11 @@ check_shape(const struct link *l, struct error *e)
 	const struct end *ends = l->ends.v;
 
 	if (l->ends.n != ops->ends)
-		return error_set(e, ERROR_INVALID_VALUE, "ends", "a link of kind %s has %u end%s, not %zu", ops->name, ops->ends,
-				 ops->ends == 1 ? "" : "s", l->ends.n);
+		return error_set(e, ERROR_INVALID_VALUE, "ends", "a link of kind %s has %u end%s, not %zu", ops->name,
+				 ops->ends, ops->ends == 1 ? "" : "s", l->ends.n);
 	if (ops->kind == LINK_BRIDGE && ends[0].bridge)
-		return error_set(e, ERROR_INVALID_VALUE, "ends[0].bridge", "a bridge cannot be a port of another bridge");
+		return error_set(e, ERROR_INVALID_VALUE, "ends[0].bridge",
+				 "a bridge cannot be a port of another bridge");
 	for (unsigned i = 0; i < ops->ends; i++)
 		if (prepare_check_end(&ends[i], e) < 0) {
 			error_prefix_field(e, "ends", i);
@@ -418,7 +427,8 @@ sort_addresses(struct link *l)
 	for (size_t i = 0; i < l->ends.n; i++) {
 		struct strings *s = &((struct end *)l->ends.v)[i].addresses;
 		if (s->n > 1)
-			qsort(s->v, s->n, sizeof(*s->v), compare_text);
+			if (s->n > 1)
+				qsort(s->v, s->n, sizeof(*s->v), compare_text);
 	}
 }
 
@@ -459,7 +469,8 @@ ensure_link(struct manager *m, const struct peer *peer, const struct link *want,
 		return 1;
 	}
 	if (o->link.state == STATE_LOST)
-		return error_set(e, ERROR_LOST, "name", "link \"%s\" is lost; nsc link repair %s", o->link.name, o->link.name);
+		return error_set(e, ERROR_LOST, "name", "link \"%s\" is lost; nsc link repair %s", o->link.name,
+				 o->link.name);
 	int err = link_matches(want, &o->link, path, sizeof(path), e);
 	if (err > 0)
 		return error_set(e, ERROR_SPEC_DIFFERS, path, "link \"%s\" exists with another %s", o->link.name, path);
@@ -523,8 +534,8 @@ check_kinds(const struct namespace *ns, struct error *e)
 
 /* What is there under that name: 0 nothing, or (ensure) an equal one in *ret. */
 static int
-check_existing(struct manager *m, const struct peer *peer, const struct namespace *want, bool ensure, struct object **ret,
-	       struct error *e)
+check_existing(struct manager *m, const struct peer *peer, const struct namespace *want, bool ensure,
+	       struct object **ret, struct error *e)
 {
 	char path[sizeof(e->field)];
 	struct object *o = find_namespace(m, want->name);
@@ -537,8 +548,9 @@ check_existing(struct manager *m, const struct peer *peer, const struct namespac
 				 "%s/%s exists and was not made by nsd; choose another name", netns_site_path(m->site),
 				 want->name);
 	if (o->busy || o->ns.state == STATE_DRAINING || o->ns.state == STATE_CREATING) {
-		error_set(e, o->busy ? ERROR_BUSY : ERROR_DRAINING, "name", "namespace \"%s\" is still being %s%s%s", want->name,
-			  o->busy ? "worked on" : "removed", o->ns.message ? ": " : "", o->ns.message ? o->ns.message : "");
+		error_set(e, o->busy ? ERROR_BUSY : ERROR_DRAINING, "name", "namespace \"%s\" is still being %s%s%s",
+			  want->name, o->busy ? "worked on" : "removed", o->ns.message ? ": " : "",
+			  o->ns.message ? o->ns.message : "");
 		return 1;
 	}
 	if (!ensure || !peer_sees(peer, o))
@@ -550,7 +562,8 @@ check_existing(struct manager *m, const struct peer *peer, const struct namespac
 	if (o->nsid >= 0)
 		have.nsid = o->nsid;
 	if (!fields_match(&namespace_type, want, &have, path, sizeof(path)))
-		return error_set(e, ERROR_SPEC_DIFFERS, path, "namespace \"%s\" exists with another %s", want->name, path);
+		return error_set(e, ERROR_SPEC_DIFFERS, path, "namespace \"%s\" exists with another %s", want->name,
+				 path);
 	*ret = o;
 	return 0;
 }
@@ -629,7 +642,8 @@ prepare(struct manager *m, const struct peer *peer, const struct namespace *ns, 
 	int err = 0;
 
 	if (links && links->n > MAX_LINKS_PER_REQUEST)
-		return error_set(e, ERROR_INVALID_VALUE, "links", "at most %d links in one request", MAX_LINKS_PER_REQUEST);
+		return error_set(e, ERROR_INVALID_VALUE, "links", "at most %d links in one request",
+				 MAX_LINKS_PER_REQUEST);
 	if (ns)
 		err = prepare_namespace(m, peer, ns, ensure, &p, e);
 	for (size_t i = 0; links && i < links->n && err == 0; i++) {

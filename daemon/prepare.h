@@ -5,14 +5,14 @@
 #include "object.h"
 
 struct preparation {
-	struct object *ns;			      /* to be made, or NULL */
-	struct object *links[MAX_LINKS_PER_REQUEST];  /* to be made */
+	struct object *ns;				/* to be made, or NULL */
+	struct object *links[MAX_LINKS_PER_REQUEST];	/* to be made */
 	uint64_t end_cookies[MAX_LINKS_PER_REQUEST][2]; /* of their namespaces; 0: the host, or the new one */
 	unsigned n_links;
 	bool host_ends; /* one of the links has an end in the host */
 	bool durable;	/* something is persistent */
 
-	struct object *reply_ns;		       /* made or found (ensure) */
+	struct object *reply_ns; /* made or found (ensure) */
 	struct object *reply_links[MAX_LINKS_PER_REQUEST];
 	unsigned n_reply_links;
 };
@@ -20,8 +20,8 @@ struct preparation {
 /* Checks a namespace (may be NULL) with links and reserves them in the indexes, in state creating. With `ensure`, what
  * exists is compared instead (ERROR_SPEC_DIFFERS) and only what is missing is prepared. Returns 1 when something has to
  * be waited for: `e` says what. On anything but 0 nothing stays reserved. */
-int prepare(struct manager *m, const struct peer *peer, const struct namespace *ns, const struct list *links, bool ensure,
-	    struct preparation *ret, struct error *e);
+int prepare(struct manager *m, const struct peer *peer, const struct namespace *ns, const struct list *links,
+	    bool ensure, struct preparation *ret, struct error *e);
 
 /* Gives the reserved names back and frees what was to be made. */
 void preparation_withdraw(struct manager *m, struct preparation *p);

@@ -32,14 +32,16 @@ static int
 load_object(struct manager *m, struct object *o, const char *name, int64_t generation, struct error *e)
 {
 	if (!object_name(o) || strcmp(object_name(o), name) != 0 || object_generation(o) != generation)
-		return error_set(e, ERROR_STORE, NULL, "the record of %s \"%s\" belongs to another object", object_word(o), name);
+		return error_set(e, ERROR_STORE, NULL, "the record of %s \"%s\" belongs to another object",
+				 object_word(o), name);
 	if (o->kind == OBJECT_LINK && (o->link.ends.n != link_kind_ops(o->link.kind)->ends))
 		return error_set(e, ERROR_STORE, NULL, "the record of link \"%s\" has %zu ends", name, o->link.ends.n);
 	for (unsigned i = 0; o->kind == OBJECT_LINK && i < o->link.ends.n; i++)
 		if (!link_end(o, i)->interface || !link_end(o, i)->mac)
 			return error_set(e, ERROR_STORE, NULL, "the record of link \"%s\" lacks an interface", name);
 	if (object_insert(m, o) < 0)
-		return error_set(e, ERROR_STORE, NULL, "two records claim %s \"%s\" or its interfaces", object_word(o), name);
+		return error_set(e, ERROR_STORE, NULL, "two records claim %s \"%s\" or its interfaces", object_word(o),
+				 name);
 	return 0;
 }
 
@@ -156,7 +158,8 @@ lose(struct manager *m, struct object *o, const char *why)
 {
 	object_set_state(o, STATE_LOST);
 	object_set_message(o, "%s", why);
-	log_object(LOG_WARNING, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, o, "is lost", why);
+	log_object(LOG_WARNING, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, o, "is lost",
+		   why);
 	o->remake = m->policy.remake_lost;
 }
 
@@ -349,11 +352,12 @@ inventory_done(struct operation *op)
 	}
 	if (v->n_names > 0)
 		if (has_stray(m, v) && m->start_attempts++ < STRAY_ATTEMPTS) {
-		inventory_free(v);
-		m->retry_start = true;
-		return;
-	}
-	qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
+			inventory_free(v);
+			m->retry_start = true;
+			return;
+		}
+	if (v->n_names > 1)
+		qsort(v->names, v->n_names, sizeof(*v->names), compare_found);
 	watch_links(m, v->links, v->n_links);
 	for (size_t i = 0; i < m->namespaces.n; i++)
 		judge_namespace(m, v, m->namespaces.v[i]);

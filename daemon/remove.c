@@ -48,7 +48,7 @@ const struct type removal_reply_type = {
 void
 each_link_in(const struct manager *m, const char *namespace, void (*fn)(struct object *link, void *arg), void *arg)
 {
-	struct end key = { .namespace = (char *)(uintptr_t)namespace, .interface = (char *)(uintptr_t) "" };
+	struct end key = { .namespace = (char *)(uintptr_t) namespace, .interface = (char *)(uintptr_t) "" };
 	int found;
 
 	for (size_t i = index_position(&m->ends, &key, &found); i < m->ends.n; i++) {
@@ -177,7 +177,8 @@ remove_object(struct manager *m, struct request *r, method_handler *handler, voi
 		each_link_in(m, o->ns.name, note_busy, &busy);
 	if (busy) {
 		struct error reason = { 0 };
-		error_set(&reason, ERROR_BUSY, "name", "another request is working on link \"%s\"; try again", busy->link.name);
+		error_set(&reason, ERROR_BUSY, "name", "another request is working on link \"%s\"; try again",
+			  busy->link.name);
 		return park(m, r, handler, in, &reason);
 	}
 	collect(o, &set);
@@ -275,7 +276,8 @@ drop_namespace(struct kernel *k, struct item *item, bool scan)
 /* The end through which a link is deleted, as the kernel has it: the host's if there is one. An interface whose number was
  * never recorded (the request was cut off) is known by its name, group and MAC. -ENODEV: nothing of nsd's is there. */
 static int
-find_interface(struct kernel *k, const struct object *link, struct sites *sites, struct rtnl **r, struct link_info *info)
+find_interface(struct kernel *k, const struct object *link, struct sites *sites, struct rtnl **r,
+	       struct link_info *info)
 {
 	unsigned i = link->link.ends.n == 2 && link_end(link, 0)->namespace && !link_end(link, 1)->namespace ? 1 : 0;
 	const struct end *end = link_end(link, i);
@@ -599,18 +601,30 @@ drain_settle(struct manager *m)
 		finish_start(m);
 }
 
-/* Held: its links go now, and the message names a holder. */
+static void
+note_held(struct manager *m, struct object *ns)
+{
+	if (ns->ns.message || !ns->unpinned || ns->nsid_gone || ns->busy)
+		return;
+	object_set_message(ns, "something still holds it: a process, an open file or socket, or a mount");
+	announce(m, CHANGE_CHANGED, ns);
+}
+
+/* Held: its links go now, and the message says so. */
 static void
 overdue(struct manager *m, struct object *o, int64_t now)
 {
 	if (o->kind == OBJECT_NAMESPACE && o->unpinned && !o->nsid_gone) {
 		numbers_ask(m);
-		if (!o->ns.message) {
-			object_set_message(o, "something still holds it: a process, an open file or socket, or a mount");
-			announce(m, CHANGE_CHANGED, o);
-		}
+		note_held(m, o);
 		each_link_in(m, o->ns.name, remove_its_link, m);
 	} else if (o->kind == OBJECT_LINK) {
+		for (unsigned i = 0; i < o->link.ends.n; i++) {
+			const char *name = link_end(o, i)->namespace;
+			struct object *ns = name ? find_namespace(m, name) : NULL;
+			if (ns && ns->ns.state == STATE_DRAINING)
+				note_held(m, ns);
+		}
 		remove_its_link(o, m);
 	} else {
 		m->drains_new = true;

@@ -25,7 +25,7 @@ bool request_gone(const struct request *r); /* nobody is waiting any more */
 
 /* Final answers. After one of them the request may be freed at any time: do not touch `r` again. `t` NULL: empty. */
 void request_reply(struct request *r, const struct type *t, const void *value);
-void request_reply_json(struct request *r, struct json_object *parameters); /* borrowed */
+void request_reply_json(struct request *r, struct json_object *parameters);		   /* borrowed */
 void request_reply_fd(struct request *r, const struct type *t, const void *value, int fd); /* takes fd */
 void request_error(struct request *r, const struct error *e);
 

@@ -147,7 +147,9 @@ write_with_fd(struct connection *c)
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
 	struct iovec iov = { .iov_base = v.iov_base, .iov_len = v.iov_len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 	h->cmsg_level = SOL_SOCKET;
 	h->cmsg_type = SCM_RIGHTS;
@@ -262,7 +264,8 @@ dispatch(struct connection *c, const char *text, size_t length)
 	c->active = now_seconds();
 	c->dispatching = true;
 	c->answered = false;
-	int err = dispatch_message(c->server->dispatcher, &c->peer, text, length, c->fds, c->n_fds, &sink, c, &c->request, &e);
+	int err = dispatch_message(c->server->dispatcher, &c->peer, text, length, c->fds, c->n_fds, &sink, c,
+				   &c->request, &e);
 	c->dispatching = false;
 	if (c->answered)
 		c->request = NULL;
@@ -322,7 +325,9 @@ receive(struct connection *c)
 		return -EMSGSIZE;
 
 	struct iovec iov = { .iov_base = space, .iov_len = size };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	bool started = frame_pending(c->in) > 0;
 	ssize_t n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
@@ -548,14 +553,15 @@ remove_stale(const char *path, const struct sockaddr_un *address, struct error *
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : error_errno(e, errno, "looking at the socket %s", path);
 	if (!S_ISSOCK(st.st_mode))
-		return error_set(e, ERROR_NAME_TAKEN, NULL, "%s is in the way and is not a socket; move it or use --socket",
-				 path);
+		return error_set(e, ERROR_NAME_TAKEN, NULL,
+				 "%s is in the way and is not a socket; move it or use --socket", path);
 
 	CLEANUP(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_errno(e, errno, "opening a socket");
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-		return error_set(e, ERROR_ALREADY_EXISTS, NULL, "another server listens at %s; stop it or use --socket", path);
+		return error_set(e, ERROR_ALREADY_EXISTS, NULL, "another server listens at %s; stop it or use --socket",
+				 path);
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_errno(e, errno, "removing the stale socket %s", path);
 	return 0;

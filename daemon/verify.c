@@ -91,7 +91,7 @@ verify_run(struct job *j, void *thread)
 	struct verification *v = (struct verification *)j;
 
 	v->op.result = v->op.objects[0]->kind == OBJECT_NAMESPACE ? verify_namespace(thread, v->op.m, v) :
-								     verify_link(thread, v);
+								    verify_link(thread, v);
 }
 
 /* ---- on the main thread ---- */
@@ -126,8 +126,8 @@ note_verified(struct manager *m, struct object *o, const struct verification *v)
 	if (v->gone) {
 		object_set_state(o, STATE_LOST);
 		object_set_message(o, "%s", v->text);
-		log_object(LOG_WARNING, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, o, "is lost",
-			   v->text);
+		log_object(LOG_WARNING, o->kind == OBJECT_NAMESPACE ? MESSAGE_NAMESPACE_LOST : MESSAGE_LINK_LOST, o,
+			   "is lost", v->text);
 		announce(m, CHANGE_DRIFT, o);
 		if (o->kind == OBJECT_NAMESPACE)
 			each_link_in(m, o->ns.name, suspect_its_link, m);
@@ -198,7 +198,8 @@ mirror_agrees(const struct manager *m, const struct object *o)
 			continue;
 		const struct host_link *h = index_find(&m->host_links, &ifindex);
 		if (!h || strcmp(h->info.name, end->interface) != 0 || (int)h->info.up != end->up ||
-		    (end->mtu != FIELD_ABSENT_INT && end->mtu != (int64_t)h->info.mtu) || !end->bridge != !h->info.master)
+		    (end->mtu != FIELD_ABSENT_INT && end->mtu != (int64_t)h->info.mtu) ||
+		    !end->bridge != !h->info.master)
 			return false;
 	}
 	return true;

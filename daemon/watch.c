@@ -462,7 +462,8 @@ compare_info(const void *a, const void *b)
 void
 watch_links(struct manager *m, struct link_info *v, size_t n)
 {
-	qsort(v, n, sizeof(*v), compare_info);
+	if (n > 1)
+		qsort(v, n, sizeof(*v), compare_info);
 	for (size_t i = m->host_links.n; i-- > 0;) {
 		const struct host_link *h = m->host_links.v[i];
 		if (!bsearch(&h->info, v, n, sizeof(*v), compare_info))

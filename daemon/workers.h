@@ -28,7 +28,7 @@ struct workers_ops {
 
 /* Starts `count` threads (1..WORKERS_MAX) and waits until each has its context; fails if one could not make it. The
  * threads block all signals. */
-#define WORKERS_MAX 16
+#define WORKERS_MAX 64
 int workers_new(unsigned count, const struct workers_ops *ops, struct workers **ret, struct error *e);
 
 /* Runs what is queued to its end, joins the threads and calls `done` of what came back. */

@@ -10,13 +10,13 @@
 struct events;
 
 enum event_type {
-	EVENT_LINK,	    /* link holds the new state */
-	EVENT_LINK_GONE,    /* link.ifindex, link.name */
-	EVENT_ADDRESS,	    /* ifindex, prefix */
+	EVENT_LINK,	 /* link holds the new state */
+	EVENT_LINK_GONE, /* link.ifindex, link.name */
+	EVENT_ADDRESS,	 /* ifindex, prefix */
 	EVENT_ADDRESS_GONE,
-	EVENT_NSID,	    /* nsid was given to some namespace */
-	EVENT_NSID_GONE,    /* the namespace with this nsid has lost its last reference: it is really going */
-	EVENT_OVERRUN,	    /* ENOBUFS: events were lost, look at everything again */
+	EVENT_NSID,	 /* nsid was given to some namespace */
+	EVENT_NSID_GONE, /* the namespace with this nsid has lost its last reference: it is really going */
+	EVENT_OVERRUN,	 /* ENOBUFS: events were lost, look at everything again */
 };
 
 struct kernel_event {

@@ -3,11 +3,9 @@
 #pragma once
 
 #include "netns.h"
-#include "spares.h"
 
 struct netns_site {
 	char *path;
-	struct spares *spares;
 	int fd; /* of the directory, seen through the mount that holds the names */
 };
 

@@ -17,9 +17,9 @@
 struct link_site {
 	const struct end *end;
 	struct netns *netns; /* NULL: the host */
-	uint8_t mac[6]; /* all zero: the kernel chooses */
-	int ifindex;	/* 0: the kernel chooses; set by link_create() */
-	unsigned index; /* of the end in its link, for errors */
+	uint8_t mac[6];	     /* all zero: the kernel chooses */
+	int ifindex;	     /* 0: the kernel chooses; set by link_create() */
+	unsigned index;	     /* of the end in its link, for errors */
 };
 
 /* A kind of link: one file and one const entry each. */
@@ -84,8 +84,8 @@ int link_delete_group(struct rtnl *r, unsigned group, struct error *e);
 /* An interface as the kernel shows it, from an answer, a dump or an event (RTM_NEWLINK, RTM_DELLINK). */
 struct link_info {
 	int ifindex;
-	char name[16];	  /* bytes outside printable ASCII are shown as '?' */
-	char kind[16];	  /* IFLA_INFO_KIND, "" for none */
+	char name[16]; /* bytes outside printable ASCII are shown as '?' */
+	char kind[16]; /* IFLA_INFO_KIND, "" for none */
 	uint8_t mac[6];
 	bool has_mac;
 	unsigned mtu, group;
@@ -102,8 +102,8 @@ int link_info_parse(const struct nlmsghdr *m, struct link_info *ret);
 int link_get(struct rtnl *r, int ifindex, const char *name, struct link_info *ret, struct error *e);
 
 /* Every interface of the socket's namespace, with counters if asked for. */
-int link_dump(struct rtnl *r, bool counters, int (*fn)(const struct link_info *i, void *arg), void (*restart)(void *arg),
-	      void *arg, struct error *e);
+int link_dump(struct rtnl *r, bool counters, int (*fn)(const struct link_info *i, void *arg),
+	      void (*restart)(void *arg), void *arg, struct error *e);
 
 /* Every address of the socket's namespace, or of one interface (ifindex > 0); link-local v6 included. */
 int address_dump(struct rtnl *r, int ifindex, int (*fn)(int ifindex, const struct prefix *p, void *arg), void *arg,

@@ -47,7 +47,7 @@ check_file_name(const char *name, struct error *e)
 struct look {
 	enum netns_file file;
 	uint64_t cookie; /* MOUNTED */
-	int fd;          /* MOUNTED and asked for: of the namespace, not through the mount, which it would keep */
+	int fd;		 /* MOUNTED and asked for: of the namespace, not through the mount, which it would keep */
 };
 
 /* A usable fd of the nsfs file behind an O_PATH one. */

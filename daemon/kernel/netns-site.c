@@ -252,14 +252,12 @@ netns_site_open(const char *directory, bool private_mounts, struct netns_site **
 
 	struct netns_site *s = calloc(1, sizeof(*s));
 	char *path = strdup(directory);
-	struct spares *spares = spares_new();
-	if (!s || !path || !spares) {
-		spares_free(spares);
+	if (!s || !path) {
 		free(s);
 		free(path);
 		return error_errno(e, ENOMEM, "cannot prepare %s", directory);
 	}
-	*s = (struct netns_site){ .path = path, .spares = spares, .fd = TAKE_FD(fd) };
+	*s = (struct netns_site){ .path = path, .fd = TAKE_FD(fd) };
 	*ret = s;
 	return 0;
 }
@@ -269,7 +267,6 @@ netns_site_free(struct netns_site *s)
 {
 	if (!s)
 		return;
-	spares_free(s->spares);
 	close_fd(&s->fd);
 	free(s->path);
 	free(s);

@@ -13,36 +13,14 @@
 
 #include "macros.h"
 
-static int
-make(struct kernel *k, struct netns *ret, struct error *e)
+int
+netns_make(struct kernel *k, struct netns *ret, struct error *e)
 {
 	if (unshare(CLONE_NEWNET) < 0)
 		return error_errno(e, errno, "cannot make a network namespace");
 	int err = netns_take_current(ret, e);
 	kernel_leave(k);
 	return err;
-}
-
-int
-netns_make(struct kernel *k, struct netns *ret, struct error *e)
-{
-	return k->site && spares_take(k->site->spares, ret) ? 0 : make(k, ret, e);
-}
-
-int
-netns_make_spare(struct kernel *k, struct error *e)
-{
-	struct netns n = NETNS_INIT;
-	int err = make(k, &n, e);
-	if (err == 0)
-		spares_put(k->site->spares, &n);
-	return err;
-}
-
-unsigned
-netns_drop_spares(struct netns_site *s)
-{
-	return spares_drop_old(s->spares);
 }
 
 bool

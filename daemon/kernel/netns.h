@@ -25,7 +25,10 @@ struct netns {
 	struct rtnl *rtnl; /* a socket inside, opened on demand by netns_rtnl() */
 };
 
-#define NETNS_INIT { .fd = -1 }
+#define NETNS_INIT       \
+	{                \
+		.fd = -1 \
+	}
 
 /* Opens `directory` (/run/netns, mode 0755, made if missing) and makes it a mount point of its own with shared
  * propagation under the lock that iproute2 takes (flock on the directory): bind on itself, private, then shared. Where
@@ -49,13 +52,8 @@ struct rtnl *kernel_rtnl(struct kernel *k);	/* the host's socket */
 uint64_t kernel_cookie(const struct kernel *k); /* of the host's network namespace */
 int kernel_netns_fd(const struct kernel *k);	/* of the host's network namespace, to move an interface there */
 
-/* Makes a namespace that nothing but `ret` holds, or takes a spare one. */
+/* Makes a namespace that nothing but `ret` holds. */
 int netns_make(struct kernel *k, struct netns *ret, struct error *e);
-
-/* Makes one in advance for the next netns_make() of any thread, see spares.h; the second closes those that have grown
- * old and returns how many are left. */
-int netns_make_spare(struct kernel *k, struct error *e);
-unsigned netns_drop_spares(struct netns_site *s);
 
 /* Binds the namespace to NAME in the directory: placeholder O_EXCL mode 0, then the bind mount. ERROR_NAME_TAKEN if
  * anything of that name is there. On failure nothing stays behind. */

@@ -28,13 +28,13 @@
 
 #include "macros.h"
 
-#define BATCH_START 2048         /* bytes of a new buffer: a namespace with one link fits */
+#define BATCH_START 2048	 /* bytes of a new buffer: a namespace with one link fits */
 #define BATCH_LIMIT (256 * 1024) /* far above two ends with all the addresses and routes they may have */
 #define PENDING_START 16
-#define SLICE_MESSAGES 64        /* in one send(): 64 refusals fit the default receive buffer, ... */
-#define SLICE_BYTES (64 * 1024)  /* ... and these the default send buffer */
+#define SLICE_MESSAGES 64	 /* in one send(): 64 refusals fit the default receive buffer, ... */
+#define SLICE_BYTES (64 * 1024)	 /* ... and these the default send buffer */
 #define RECEIVE_SIZE (32 * 1024) /* the most that the kernel puts into one piece of a dump */
-#define QUERY_ATTEMPTS 9         /* the first and 8 more */
+#define QUERY_ATTEMPTS 9	 /* the first and 8 more */
 #define WHAT_SIZE 80
 
 struct pending {
@@ -60,9 +60,9 @@ typedef int answer_fn(const struct nlmsghdr *m, void *arg);
 struct outcome {
 	int refusal; /* the first one; negative errno */
 	char what[WHAT_SIZE];
-	char field[32]; /* to blame, "" for none */
+	char field[32];	 /* to blame, "" for none */
 	char words[160]; /* the kernel's, "" for none */
-	int walk;        /* negative return of the callback */
+	int walk;	 /* negative return of the callback */
 	bool interrupted;
 };
 

@@ -55,8 +55,8 @@
 #include "samples.h"
 
 #define SITE "/run/netns"
-#define GROUP 0x6e7364        /* as nsd tags its interfaces */
-#define PROTOCOL 110          /* as nsd tags its routes */
+#define GROUP 0x6e7364	      /* as nsd tags its interfaces */
+#define PROTOCOL 110	      /* as nsd tags its routes */
 #define FIRST_IFINDEX 1000000 /* of host ends: out of the kernel's way */
 #define FIRST_ADDRESS 0x0a000000
 #define POLL_NS 300000

@@ -99,12 +99,14 @@ class Stage:
                 assert names & self.scenario.touched in (set(), self.scenario.touched), f"half of it: {names}"
             lost = {name: item.get("message") for name, item in own.items() if item["state"] != "ready"}
             assert not lost, lost
-            self.agree(client)
+            poll.until(lambda: self.agree(client), "list, store and kernel agree", deadline=10)
 
     def agree(self, client):
         """list == store == kernel."""
         namespaces, links = client.namespaces(foreign=False), client.links(foreign=False)
         assert sorted(namespaces) == self.nsd.recorded("namespace") == kernel.netns_files()
+        numbers = {item["nsid"] for item in kernel.ip_json("netns", "list-id")}
+        assert numbers <= set(kernel.nsids().values()), "one is still being torn down"
         assert kernel.nsfs_mounts() == [f"/run/netns/{name}" for name in sorted(namespaces)]
         assert sorted(links) == self.nsd.recorded("link")
         wanted = collections.defaultdict(set)
@@ -119,6 +121,7 @@ class Stage:
                     if one.get("namespace") == netns:
                         assert kernel.addresses(one["interface"], netns) == set(one.get("addresses") or [])
                         assert kernel.is_up(one["interface"], netns)
+        return True
 
     def again(self):
         """The same can be asked for, and works."""
@@ -128,7 +131,7 @@ class Stage:
                 if names & self.scenario.touched == self.scenario.present:
                     return
             self.perform(client, self.scenario.call)
-            self.agree(client)
+            poll.until(lambda: self.agree(client), "list, store and kernel agree", deadline=10)
 
     def clear(self):
         delete_everything(self.nsd)
@@ -238,7 +241,7 @@ def ready(nsd):
 
 ERRORS = {"unshare": ["ENOSPC", "ENOMEM"], "mount": ["EPERM", "ENOMEM"], "openat": ["EMFILE", "ENOMEM"],
           "sendmsg": ["ENOBUFS", "EINTR"], "sendto": ["ENOBUFS"], "recvmsg": ["EINTR"], "pwrite64": ["ENOSPC", "EIO"],
-          "write": ["ENOSPC"], "fdatasync": ["EIO"], "socket": ["EMFILE"], "setsockopt": ["ENOMEM"], "umount2": ["EBUSY"],
+          "fdatasync": ["EIO"], "socket": ["EMFILE"], "setsockopt": ["ENOMEM"], "umount2": ["EBUSY"],
           "unlinkat": ["EBUSY"]}
 
 
@@ -251,7 +254,10 @@ def test_error_from_every_call(host, nsd, name):
     for point, error in points if ALL else points[::max(1, len(points) // SAMPLE)]:
         stage.set_up()
         with Strace(nsd.pid, *fail_at(point, error)):
-            outcome = stage.hit()
+            try:
+                outcome = stage.hit()
+            except TimeoutError as problem:
+                raise AssertionError(f"{error} at {point[1]}. {point[0]}: no answer") from problem
         try:
             if not nsd.running():
                 # Only the way back to the host's namespace may be worth a life.

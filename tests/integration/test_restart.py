@@ -169,7 +169,7 @@ def test_reboot_drops_attached_ones(nsd, client, host):
     host.new_boot()
     nsd.start()
     with nsd.client() as again:
-        assert "kod" not in again.namespaces() and kernel.netns_files() == []
+        poll.until(lambda: "kod" not in again.namespaces() and kernel.netns_files() == [], "forgotten")
     assert nsd.recorded() == []
 
 

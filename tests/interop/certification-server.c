@@ -105,15 +105,15 @@ static const char description[] =
 #define TEST_5 "\"bool\":false,\"int\":2,\"float\":" PI ",\"string\":\"a lot of string\""
 #define TEST_7 "{\"bar\":\"Bar\",\"foo\":\"Foo\"}"
 #define TEST_8 "{\"one\":{},\"two\":{},\"three\":{}}"
-#define TEST_9                                                                                                         \
-	"\"mytype\":{\"object\":{\"method\":\"org.varlink.certification.Test09\",\"parameters\":{\"map\":" TEST_7      \
-	"}},\"enum\":\"two\",\"struct\":{\"first\":1,\"second\":\"2\"},\"array\":[\"one\",\"two\",\"three\"],"         \
-	"\"dictionary\":" TEST_7 ",\"stringset\":" TEST_8 ",\"nullable\":null,\"nullable_array_struct\":null,"         \
-	"\"interface\":{\"foo\":[null,{\"Foo\":\"foo\",\"Bar\":\"bar\"},null,{\"one\":\"foo\",\"two\":\"bar\"}],"      \
+#define TEST_9                                                                                                    \
+	"\"mytype\":{\"object\":{\"method\":\"org.varlink.certification.Test09\",\"parameters\":{\"map\":" TEST_7 \
+	"}},\"enum\":\"two\",\"struct\":{\"first\":1,\"second\":\"2\"},\"array\":[\"one\",\"two\",\"three\"],"    \
+	"\"dictionary\":" TEST_7 ",\"stringset\":" TEST_8 ",\"nullable\":null,\"nullable_array_struct\":null,"    \
+	"\"interface\":{\"foo\":[null,{\"Foo\":\"foo\",\"Bar\":\"bar\"},null,{\"one\":\"foo\",\"two\":\"bar\"}]," \
 	"\"anon\":{\"foo\":true,\"bar\":false}}}"
-#define TEST_11                                                                                                        \
-	"\"last_more_replies\":[\"Reply number 1\",\"Reply number 2\",\"Reply number 3\",\"Reply number 4\","          \
-	"\"Reply number 5\",\"Reply number 6\",\"Reply number 7\",\"Reply number 8\",\"Reply number 9\","              \
+#define TEST_11                                                                                               \
+	"\"last_more_replies\":[\"Reply number 1\",\"Reply number 2\",\"Reply number 3\",\"Reply number 4\"," \
+	"\"Reply number 5\",\"Reply number 6\",\"Reply number 7\",\"Reply number 8\",\"Reply number 9\","     \
 	"\"Reply number 10\"]"
 
 /* What each step wants and gives; the index is the number in its name. Start and End are 0 and 12. */
@@ -254,7 +254,8 @@ take_step(struct certification *c, unsigned number, struct request *r, struct js
 	if (!done || *done != number - 1)
 		return error_set(e, ERROR_INVALID_PARAMETER, "client_id", "no such client, or not its turn");
 	if (!contains(wants, in) || !contains(in, wants))
-		return error_set(e, ERROR_INVALID_PARAMETER, "parameters", "step %u wants %s", number, steps[number].wants);
+		return error_set(e, ERROR_INVALID_PARAMETER, "parameters", "step %u wants %s", number,
+				 steps[number].wants);
 	*done = number;
 	if (number == 10)
 		return reply_ten_times(r, e);
@@ -262,10 +263,10 @@ take_step(struct certification *c, unsigned number, struct request *r, struct js
 	return 0;
 }
 
-#define STEP(n)                                                                                                        \
-	static int step_##n(void *context, struct request *r, void *in, struct error *e)                               \
-	{                                                                                                              \
-		return take_step(context, n, r, in, e);                                                                \
+#define STEP(n)                                                                          \
+	static int step_##n(void *context, struct request *r, void *in, struct error *e) \
+	{                                                                                \
+		return take_step(context, n, r, in, e);                                  \
 	}
 STEP(1)
 STEP(2)
@@ -280,23 +281,19 @@ STEP(10)
 STEP(11)
 STEP(12)
 
-#define METHOD(name_, handler_) { .name = (name_), .flags = METHOD_RAW, .handler = (handler_) }
+#define METHOD(name_, handler_)                                             \
+	{                                                                   \
+		.name = (name_), .flags = METHOD_RAW, .handler = (handler_) \
+	}
 
 static const struct method methods[] = {
-	METHOD("Start", start),
-	METHOD("Test01", step_1),
-	METHOD("Test02", step_2),
-	METHOD("Test03", step_3),
-	METHOD("Test04", step_4),
-	METHOD("Test05", step_5),
-	METHOD("Test06", step_6),
-	METHOD("Test07", step_7),
-	METHOD("Test08", step_8),
-	METHOD("Test09", step_9),
-	METHOD("Test10", step_10),
-	METHOD("Test11", step_11),
-	METHOD("End", step_12),
-	{ 0 },
+	METHOD("Start", start),	   METHOD("Test01", step_1),
+	METHOD("Test02", step_2),  METHOD("Test03", step_3),
+	METHOD("Test04", step_4),  METHOD("Test05", step_5),
+	METHOD("Test06", step_6),  METHOD("Test07", step_7),
+	METHOD("Test08", step_8),  METHOD("Test09", step_9),
+	METHOD("Test10", step_10), METHOD("Test11", step_11),
+	METHOD("End", step_12),	   { 0 },
 };
 
 static const struct interface certification_interface = {
@@ -318,7 +315,8 @@ serve(const char *path, struct error *e)
 {
 	struct certification certification = { 0 };
 	const struct binding bindings[] = { { &certification_interface, &certification }, { 0 } };
-	const struct dispatcher dispatcher = { bindings, "nsd", "certification", PACKAGE_VERSION, "https://varlink.org" };
+	const struct dispatcher dispatcher = { bindings, "nsd", "certification", PACKAGE_VERSION,
+					       "https://varlink.org" };
 	const struct server_limits limits = { .connections = 16, .connections_per_user = 16 };
 	struct event_base *base = event_base_new();
 	struct event *term = base ? evsignal_new(base, SIGTERM, stop, base) : NULL;

@@ -253,10 +253,10 @@ absent_is_null_is_left_out(UNUSED void **state)
 static void
 empty_is_not_absent(UNUSED void **state)
 {
-	static const char
-		text[] = "{\"on\":true,\"number\":7,\"color\":\"red\",\"corners\":[],\"name\":\"n\","
-			 "\"text\":\"\",\"words\":[],\"addresses\":[],\"labels\":{},\"notes\":{},\"parts\":[],"
-			 "\"requiredParts\":[],\"part\":{},\"extra\":{}}";
+	static const char text[] =
+		"{\"on\":true,\"number\":7,\"color\":\"red\",\"corners\":[],\"name\":\"n\","
+		"\"text\":\"\",\"words\":[],\"addresses\":[],\"labels\":{},\"notes\":{},\"parts\":[],"
+		"\"requiredParts\":[],\"part\":{},\"extra\":{}}";
 	struct thing t CLEANUP(thing_done);
 	parse(text, VIEW_INPUT, &t);
 	assert_true(t.addresses.set && t.labels.set && t.parts.set);

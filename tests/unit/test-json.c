@@ -295,9 +295,9 @@ what_is_too_long_is_not_looked_at(UNUSED void **state)
 static void
 values_arrive(UNUSED void **state)
 {
-	static const char
-		text[] = "{\"min\":-9223372036854775808,\"max\":9223372036854775807,\"half\":5e-1,\"zero\":-0,"
-			 "\"text\":\"\\u00e9\\ud83d\\ude00\\/\"}";
+	static const char text[] =
+		"{\"min\":-9223372036854775808,\"max\":9223372036854775807,\"half\":5e-1,\"zero\":-0,"
+		"\"text\":\"\\u00e9\\ud83d\\ude00\\/\"}";
 	struct json_object *o CLEANUP(json_put) = NULL;
 	assert_int_equal(json_parse(text, sizeof(text) - 1, &o, NULL), 0);
 	assert_true(json_object_get_int64(json_object_object_get(o, "min")) == INT64_MIN);

@@ -77,13 +77,13 @@ exhaust(int (*op)(struct error *e))
 	return -1;
 }
 
-static const char link_text
-	[] = "{\"name\":\"web\",\"kind\":\"veth\",\"ends\":[{\"namespace\":\"blue\",\"addresses\":[\"10.0.0.1/"
-	     "24\",\"10.0.0.2/24\"],"
-	     "\"routes\":[{\"destination\":\"default\",\"gateway\":\"10.0.0.2\"}],\"counters\":{\"receivedBytes\":1,"
-	     "\"receivedPackets\":2,\"receivedErrors\":3,\"receivedDropped\":4,\"sentBytes\":5,\"sentPackets\":6,"
-	     "\"sentErrors\":7,"
-	     "\"sentDropped\":8}},{\"mtu\":1400,\"up\":true}],\"labels\":{\"a\":\"2\",\"b\":\"1\"},\"message\":\"x\"}";
+static const char link_text[] =
+	"{\"name\":\"web\",\"kind\":\"veth\",\"ends\":[{\"namespace\":\"blue\",\"addresses\":[\"10.0.0.1/"
+	"24\",\"10.0.0.2/24\"],"
+	"\"routes\":[{\"destination\":\"default\",\"gateway\":\"10.0.0.2\"}],\"counters\":{\"receivedBytes\":1,"
+	"\"receivedPackets\":2,\"receivedErrors\":3,\"receivedDropped\":4,\"sentBytes\":5,\"sentPackets\":6,"
+	"\"sentErrors\":7,"
+	"\"sentDropped\":8}},{\"mtu\":1400,\"up\":true}],\"labels\":{\"a\":\"2\",\"b\":\"1\"},\"message\":\"x\"}";
 
 static int
 parse_link(struct error *e)

@@ -45,12 +45,12 @@ check_field(const struct type *t, const struct field *f)
 		fail_msg("%s.%s has no documentation", t->name, f->name);
 	if (f->offset + sizes[f->type] > t->size)
 		fail_msg("%s.%s lies outside of the struct", t->name, f->name);
-	bool typed = f->type == FIELD_ENUM || f->type == FIELD_FLAGS || f->type == FIELD_LIST ||
-		     f->type == FIELD_STRUCT;
+	bool typed =
+		f->type == FIELD_ENUM || f->type == FIELD_FLAGS || f->type == FIELD_LIST || f->type == FIELD_STRUCT;
 	assert_int_equal(f->of != NULL, typed);
 	if (typed)
-		assert_non_null(f->type == FIELD_ENUM || f->type == FIELD_FLAGS ? (const void *)f->of->values
-										: (const void *)f->of->fields);
+		assert_non_null(f->type == FIELD_ENUM || f->type == FIELD_FLAGS ? (const void *)f->of->values :
+										  (const void *)f->of->fields);
 	assert_true(f->min <= f->max);
 	for (const struct field *other = t->fields; other != f; other++) {
 		assert_string_not_equal(other->name, f->name);

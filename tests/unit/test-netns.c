@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "macros.h"
-#include "spares.h"
 
 #define AT(name) NETNS_DIRECTORY "/" name
 
@@ -239,40 +238,6 @@ test_same_name_again(void **state)
 	}
 }
 
-/* A namespace made in advance is the next one, while it is young. */
-static void
-test_spares(void **state)
-{
-	struct sandbox *s = *state;
-	struct kernel *k = kernel(state);
-	struct netns n[SPARES_MAX + 1] = { 0 };
-	unsigned fds = sandbox_open_fds(), one;
-	assert_ok(netns_make_spare(k, &e));
-	one = sandbox_open_fds() - fds;
-	assert_true(one > 0);
-	for (unsigned i = 0; i < 3; i++) /* more than are kept */
-		assert_ok(netns_make_spare(k, &e));
-	assert_int_equal(sandbox_open_fds(), fds + SPARES_MAX * one);
-	assert_int_equal(netns_drop_spares(s->site), SPARES_MAX);
-	for (unsigned i = 0; i < ARRAY_SIZE(n); i++) {
-		assert_ok(netns_make(k, &n[i], &e));
-		assert_int_equal(sandbox_open_fds(), fds + (i < SPARES_MAX ? SPARES_MAX : i + 1) * one);
-		for (unsigned j = 0; j < i; j++)
-			assert_true(n[i].cookie != n[j].cookie);
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(n); i++)
-		netns_close(&n[i]);
-
-	assert_ok(netns_make_spare(k, &e));
-	usleep((SPARE_MS + 50) * 1000);
-	assert_ok(netns_make(k, &n[0], &e)); /* not the old one */
-	assert_int_equal(sandbox_open_fds(), fds + 2 * one);
-	assert_int_equal(netns_drop_spares(s->site), 0);
-	assert_int_equal(sandbox_open_fds(), fds + one);
-	netns_close(&n[0]);
-	assert_ok(netns_make_spare(k, &e)); /* the site's end is its end */
-}
-
 static void
 test_check(void **state)
 {
@@ -433,7 +398,6 @@ main(void)
 		SANDBOX_TEST(test_pin_and_open),
 		SANDBOX_TEST(test_pin_fails),
 		SANDBOX_TEST(test_same_name_again),
-		SANDBOX_TEST(test_spares),
 		SANDBOX_TEST(test_check),
 		SANDBOX_TEST(test_list),
 		SANDBOX_TEST(test_threads),

@@ -24,8 +24,8 @@
 /* What happens to answers (the linker puts this in the place of recvfrom). */
 static struct {
 	unsigned interrupt; /* dumps that are flagged as interrupted */
-	int fail;           /* errno of the next call */
-	bool oversize;      /* the next datagram is larger than the buffer */
+	int fail;	    /* errno of the next call */
+	bool oversize;	    /* the next datagram is larger than the buffer */
 } trouble;
 
 static unsigned allocations_left = UINT32_MAX;

@@ -156,7 +156,7 @@ main(void)
 {
 	sandbox_enter();
 	const struct CMUnitTest tests[] = {
-		SANDBOX_TEST(test_sysctl),      SANDBOX_TEST(test_sysctl_refused), SANDBOX_TEST(test_sysctl_covered),
+		SANDBOX_TEST(test_sysctl),    SANDBOX_TEST(test_sysctl_refused), SANDBOX_TEST(test_sysctl_covered),
 		SANDBOX_TEST(test_host_ipv6), SANDBOX_TEST(test_nsid),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -216,9 +216,9 @@ errors_come_back(UNUSED void **state)
 static void
 unknown_errors_are_internal(UNUSED void **state)
 {
-	static const char
-		text[] = "{\"error\":\"io.nsd.Manager.Future\",\"parameters\":{\"message\":\"new\",\"field\":7,"
-			 "\"errno\":\"x\"}}";
+	static const char text[] =
+		"{\"error\":\"io.nsd.Manager.Future\",\"parameters\":{\"message\":\"new\",\"field\":7,"
+		"\"errno\":\"x\"}}";
 	struct varlink_reply reply CLEANUP(varlink_reply_done) = { 0 };
 	struct error e = { 0 };
 	assert_int_equal(varlink_parse_reply(text, sizeof(text) - 1, &reply, &e), 0);

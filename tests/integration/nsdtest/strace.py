@@ -29,7 +29,8 @@ class Strace:
     def attached(self):
         if not os.path.exists(f"/proc/{self.pid}/task"):
             return True  # hit already, by a call of its own accord
-        assert self.process.poll() is None, self.process.stderr.read()
+        if self.process.poll() is not None:
+            return True  # hit already, by a call of its own accord
         try:
             tasks = os.listdir(f"/proc/{self.pid}/task")
         except FileNotFoundError:  # hit already, by a call of its own accord
