@@ -75,6 +75,7 @@ struct object {
 	int64_t drain_since; /* CLOCK_MONOTONIC milliseconds, as the next two: deleted, or (namespaces) dropped */
 	int64_t retry_at;    /* draining: a failed removal is tried again then */
 	int64_t overdue_at;  /* draining: not to be looked at as overdue before */
+	bool draining;	     /* on the list of drains, or removed */
 	bool removed;	     /* draining: the kernel is done with it, the record remains */
 	bool remove_now;     /* draining links: to be removed by itself, not along with its namespace */
 	TAILQ_ENTRY(object) drain;

@@ -463,6 +463,7 @@ void
 drain_start(struct manager *m, struct object *o)
 {
 	o->drain_since = monotonic_ms();
+	o->draining = true;
 	TAILQ_INSERT_TAIL(&m->drains, o, drain);
 	m->drains_new = true;
 }
@@ -509,7 +510,7 @@ drain_nsid_gone(struct manager *m, int nsid)
 void
 drain_link_gone(struct manager *m, struct object *o)
 {
-	if (o->link.state == STATE_DRAINING && !o->busy)
+	if (o->draining && !o->busy) /* during the start-up it may be recorded as draining, but not be taken up yet */
 		mark_removed(m, o);
 }
 
