@@ -239,7 +239,7 @@ on_event(const struct kernel_event *ev, void *arg)
 void
 watch_catch_up(struct manager *m)
 {
-	while (manager_events(m))
+	while (!m->taking_inventory && manager_events(m))
 		;
 }
 
