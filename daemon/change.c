@@ -358,7 +358,7 @@ reserve(struct manager *m, const struct end *end, struct object **ret, struct er
 	}
 	o->link.ends = (struct list){ .v = copy, .n = 1, .set = true };
 	o->busy = true;
-	if (index_add(&m->ends, copy, &o->slots[0]) < 0) {
+	if (index_add(&m->ends, copy, &o->places[0]) < 0) {
 		object_free(o);
 		return error_set(e, ERROR_ALREADY_EXISTS, "interface", "an interface %s is there already",
 				 end->interface);

@@ -36,7 +36,7 @@ static int
 compare_end(const void *key, const void *item)
 {
 	const struct end *a = key;
-	const struct slot *s = item;
+	const struct place *s = item;
 	const struct end *b = link_end(s->object, s->end);
 	int c = strcmp(a->namespace ? a->namespace : "", b->namespace ? b->namespace : "");
 	return c ? c : strcmp(a->interface, b->interface);
@@ -45,7 +45,7 @@ compare_end(const void *key, const void *item)
 static int
 compare_ifindex(const void *key, const void *item)
 {
-	const struct slot *a = key, *b = item;
+	const struct place *a = key, *b = item;
 	return a->cookie != b->cookie ? (a->cookie < b->cookie ? -1 : 1) :
 					(a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
 }
@@ -94,7 +94,7 @@ object_new(enum object_kind kind)
 	else
 		fields_init(&link_type, &o->link);
 	for (unsigned i = 0; i < 2; i++)
-		o->slots[i] = (struct slot){ .object = o, .end = i };
+		o->places[i] = (struct place){ .object = o, .end = i };
 	return o;
 }
 
@@ -163,7 +163,7 @@ object_insert(struct manager *m, struct object *o)
 	if (r < 0 || o->kind == OBJECT_NAMESPACE)
 		return r;
 	for (unsigned i = 0; i < o->link.ends.n && r == 0; i++)
-		r = index_add(&m->ends, link_end(o, i), &o->slots[i]);
+		r = index_add(&m->ends, link_end(o, i), &o->places[i]);
 	if (r < 0)
 		object_remove(m, o);
 	return r;
@@ -192,7 +192,7 @@ object_set_nsid(struct manager *m, struct object *o, int nsid)
 void
 object_set_ifindex(struct manager *m, struct object *o, unsigned end, uint64_t cookie, int ifindex)
 {
-	struct slot *s = &o->slots[end];
+	struct place *s = &o->places[end];
 
 	if (s->cookie && index_find(&m->ifindexes, s) == s)
 		index_remove(&m->ifindexes, s);
@@ -202,7 +202,7 @@ object_set_ifindex(struct manager *m, struct object *o, unsigned end, uint64_t c
 	link_end(o, end)->ifindex = cookie ? ifindex : FIELD_ABSENT_INT;
 	if (!cookie)
 		return;
-	struct slot *other = index_remove(&m->ifindexes, s);
+	struct place *other = index_remove(&m->ifindexes, s);
 	if (other)
 		other->cookie = 0;
 	if (index_add(&m->ifindexes, s, s) < 0)
@@ -221,7 +221,7 @@ object_remove(struct manager *m, struct object *o)
 	if (o->kind == OBJECT_NAMESPACE)
 		return;
 	for (unsigned i = 0; i < o->link.ends.n; i++) {
-		if (index_find(&m->ends, link_end(o, i)) == &o->slots[i])
+		if (index_find(&m->ends, link_end(o, i)) == &o->places[i])
 			index_remove(&m->ends, link_end(o, i));
 		object_set_ifindex(m, o, i, 0, 0);
 	}
@@ -239,17 +239,17 @@ find_link(const struct manager *m, const char *name)
 	return index_find(&m->links, name);
 }
 
-struct slot *
+struct place *
 find_end(const struct manager *m, const char *namespace, const char *interface)
 {
 	struct end key = { .namespace = (char *)(uintptr_t) namespace, .interface = (char *)(uintptr_t)interface };
 	return index_find(&m->ends, &key);
 }
 
-struct slot *
+struct place *
 find_ifindex(const struct manager *m, uint64_t cookie, int ifindex)
 {
-	struct slot key = { .cookie = cookie, .ifindex = ifindex };
+	struct place key = { .cookie = cookie, .ifindex = ifindex };
 	return index_find(&m->ifindexes, &key);
 }
 

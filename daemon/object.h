@@ -45,7 +45,7 @@ enum change { /* names in monitor.c */
 };
 
 /* One end of a link, as a key of the manager's indexes. */
-struct slot {
+struct place {
 	struct object *object;
 	unsigned end;
 	uint64_t cookie; /* where it was indexed by ifindex; 0: it is not */
@@ -70,7 +70,7 @@ struct object {
 	int pidfd;	  /* attached: of the process it was taken from; -1 none */
 
 	/* links */
-	struct slot slots[2];
+	struct place places[2];
 
 	int64_t drain_since; /* CLOCK_MONOTONIC milliseconds, as the next two: deleted, or (namespaces) dropped */
 	int64_t retry_at;    /* draining: a failed removal is tried again then */
@@ -125,8 +125,8 @@ struct manager {
 
 	struct index namespaces; /* struct object by name; foreign ones too */
 	struct index links;	 /* struct object by name */
-	struct index ends;	 /* struct slot by (namespace, interface) */
-	struct index ifindexes;	 /* struct slot by (cookie, ifindex) */
+	struct index ends;	 /* struct place by (namespace, interface) */
+	struct index ifindexes;	 /* struct place by (cookie, ifindex) */
 	struct index nsids;	 /* struct object by nsid */
 	struct index host_links; /* struct host_link by ifindex */
 	struct index host_names; /* the same by name */
@@ -228,8 +228,8 @@ void object_set_message(struct object *o, const char *fmt, ...) PRINTF(2, 3); /*
 
 struct object *find_namespace(const struct manager *m, const char *name);
 struct object *find_link(const struct manager *m, const char *name);
-struct slot *find_end(const struct manager *m, const char *namespace, const char *interface);
-struct slot *find_ifindex(const struct manager *m, uint64_t cookie, int ifindex);
+struct place *find_end(const struct manager *m, const char *namespace, const char *interface);
+struct place *find_ifindex(const struct manager *m, uint64_t cookie, int ifindex);
 struct object *find_nsid(const struct manager *m, int nsid);
 struct host_link *find_host_link(const struct manager *m, const char *name);
 

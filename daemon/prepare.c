@@ -293,7 +293,7 @@ check_host_name(struct manager *m, const char *interface, struct error *e)
 	const struct host_link *h = find_host_link(m, interface);
 	if (!h)
 		return 0;
-	const struct slot *s = find_ifindex(m, m->host_cookie, h->info.ifindex);
+	const struct place *s = find_ifindex(m, m->host_cookie, h->info.ifindex);
 	bool going = s && object_state(s->object) == STATE_DRAINING;
 	error_set(e, ERROR_NAME_TAKEN, "interface", "the host has an interface %s already; choose another name",
 		  interface);
@@ -304,7 +304,7 @@ check_host_name(struct manager *m, const char *interface, struct error *e)
 static int
 check_interface(struct manager *m, const struct end *end, struct error *e)
 {
-	const struct slot *s = find_end(m, end->namespace, end->interface);
+	const struct place *s = find_end(m, end->namespace, end->interface);
 
 	if (strcmp(end->interface, "lo") == 0)
 		return error_set(e, ERROR_NAME_TAKEN, "interface",
@@ -407,7 +407,7 @@ find_same_link(const struct manager *m, const struct link *want)
 		return find_link(m, want->name);
 	for (size_t i = 0; i < want->ends.n; i++) {
 		const struct end *end = (const struct end *)want->ends.v + i;
-		const struct slot *s = end->interface ? find_end(m, end->namespace, end->interface) : NULL;
+		const struct place *s = end->interface ? find_end(m, end->namespace, end->interface) : NULL;
 		if (s)
 			return s->object;
 	}

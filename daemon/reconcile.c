@@ -135,7 +135,7 @@ link_is_there(const struct manager *m, const struct object *o)
 		int ifindex = (int)link_end(o, i)->ifindex;
 		const struct host_link *h = index_find(&m->host_links, &ifindex);
 		const char *ns = link_end(o, i)->namespace;
-		if (!o->slots[i].cookie)
+		if (!o->places[i].cookie)
 			return false;
 		if (!ns && (!h || h->info.group != LINK_GROUP))
 			return false;

@@ -52,7 +52,7 @@ each_link_in(const struct manager *m, const char *namespace, void (*fn)(struct o
 	int found;
 
 	for (size_t i = index_position(&m->ends, &key, &found); i < m->ends.n; i++) {
-		struct slot *s = m->ends.v[i];
+		struct place *s = m->ends.v[i];
 		const struct end *end = link_end(s->object, s->end);
 		if (!end->namespace || strcmp(end->namespace, namespace) != 0)
 			return;

@@ -82,7 +82,7 @@ mirror_rename(struct manager *m, struct host_link *h, const char *name)
 
 /* A host end tells the nsid of the namespace its peer is in. */
 static void
-learn_nsid(struct manager *m, const struct slot *s, const struct link_info *info)
+learn_nsid(struct manager *m, const struct place *s, const struct link_info *info)
 {
 	const struct object *link = s->object;
 	bool moving = link->busy || link->link.changing == 1; /* the peer may not be where the record says */
@@ -130,7 +130,7 @@ watch_learn(struct manager *m, struct object *o)
 		int ifindex = (int)link_end(o, i)->ifindex;
 		const struct host_link *h = link_end(o, i)->namespace ? NULL : index_find(&m->host_links, &ifindex);
 		if (h)
-			learn_nsid(m, &o->slots[i], &h->info);
+			learn_nsid(m, &o->places[i], &h->info);
 	}
 }
 
@@ -157,7 +157,7 @@ static void
 on_link(struct manager *m, const struct kernel_event *ev)
 {
 	uint64_t cookie = event_cookie(m, ev->nsid);
-	struct slot *s = cookie ? find_ifindex(m, cookie, ev->link.ifindex) : NULL;
+	struct place *s = cookie ? find_ifindex(m, cookie, ev->link.ifindex) : NULL;
 
 	if (ev->nsid < 0)
 		mirror_put(m, &ev->link);
@@ -177,7 +177,7 @@ static void
 on_link_gone(struct manager *m, const struct kernel_event *ev)
 {
 	uint64_t cookie = event_cookie(m, ev->nsid);
-	struct slot *s = cookie ? find_ifindex(m, cookie, ev->link.ifindex) : NULL;
+	struct place *s = cookie ? find_ifindex(m, cookie, ev->link.ifindex) : NULL;
 
 	if (ev->nsid < 0)
 		mirror_remove(m, ev->link.ifindex);
@@ -197,7 +197,7 @@ on_address(struct manager *m, const struct kernel_event *ev)
 	static const uint8_t link_local[] = { 0xfe, 0x80 };
 	char text[INET6_ADDRSTRLEN + 4];
 	uint64_t cookie = event_cookie(m, ev->nsid);
-	struct slot *s = cookie ? find_ifindex(m, cookie, ev->ifindex) : NULL;
+	struct place *s = cookie ? find_ifindex(m, cookie, ev->ifindex) : NULL;
 
 	if (!s || object_state(s->object) != STATE_READY ||
 	    (ev->prefix.family == AF_INET6 && memcmp(ev->prefix.address, link_local, sizeof(link_local)) == 0))
@@ -471,7 +471,7 @@ watch_links(struct manager *m, struct link_info *v, size_t n)
 	}
 	for (size_t i = 0; i < n; i++) {
 		mirror_put(m, &v[i]);
-		struct slot *s = find_ifindex(m, m->host_cookie, v[i].ifindex);
+		struct place *s = find_ifindex(m, m->host_cookie, v[i].ifindex);
 		if (s)
 			learn_nsid(m, s, &v[i]);
 	}
