@@ -178,7 +178,7 @@ is_possible(const struct slot_record *r)
 		return true;
 	if (r->state > RECORD_DRAINING || r->number == 0 || r->n_ports > SLOT_PUBLISHED_MAX || r->bond > BOND_NOTHING ||
 	    r->labels[SLOT_LABELS_SIZE - 1] != '\0' || !is_ended(r->key, sizeof(r->key)) ||
-	    !is_ended(r->namespace, sizeof(r->namespace)))
+	    !is_ended(r->namespace, sizeof(r->namespace)) || !is_ended(r->tap, sizeof(r->tap)))
 		return false;
 	for (uint32_t i = 0; i < r->n_ports; i++)
 		if (r->ports[i].protocol > PROTOCOL_UDP)

@@ -47,14 +47,15 @@ struct slot_record {
 	uint64_t pid_start; /* start time of the process, clock ticks since boot (proc(5)) */
 	int64_t deadline;   /* CLOCK_BOOTTIME nanoseconds; 0: none */
 	int64_t since;	    /* CLOCK_REALTIME seconds */
+	uint64_t rate[4];   /* send, its burst, receive, its burst; 0: none */
 	uint32_t bond;	    /* enum lease_bond */
 	uint32_t n_ports;
 	struct record_port ports[SLOT_PUBLISHED_MAX];
 	char key[LEASE_KEY_MAX_LENGTH + 1]; /* "" none */
 	char namespace[NAME_MAX_LENGTH + 1];
-	uint8_t extras; /* bits: tap, rate */
+	char tap[16]; /* interface; "" none */
 	char labels[SLOT_LABELS_SIZE];
-	char spare[53]; /* zero */
+	char spare[6]; /* zero */
 };
 static_assert(sizeof(struct slot_record) == 512, "the records in the file have this size");
 

@@ -263,34 +263,58 @@ void slot_discard(struct manager *m, struct slot_object *s, const char *why); /*
 void slot_suspect(struct manager *m, struct slot_object *s);
 
 /* ---- lease.c ---- */
-struct acquire_in;
-method_handler acquire_slot, release_slot, renew_slot;
-extern const struct type acquire_in_type, acquire_out_type, release_in_type, release_out_type, renew_in_type,
-	slot_out_type;
-/* Of a slot made for a request; `result` and `e` tell whether it could be. */
-void acquire_made(struct manager *m, struct acquire *a, int result, const struct error *e);
-void lease_end(struct manager *m, struct slot_object *s, const char *why); /* in whatever way */
-void lease_unbind(struct manager *m, struct slot_object *s);
-void lease_resume(struct manager *m, struct slot_object *s); /* after a restart */
+/* A lease on its way into a slot's record. */
+struct lease_terms {
+	int64_t owner;
+	int bond;
+	int64_t pid; /* of BOND_PROCESS; else of whom asked */
+	int pidfd;   /* BOND_PROCESS; taken by lease_bind() */
+	int64_t ttl; /* milliseconds; FIELD_ABSENT_INT: none */
+	const char *key;
+	const struct pairs *labels;
+};
+int labels_check(const struct pairs *labels, struct error *e);
+void lease_fill(struct manager *m, struct slot_object *s, const struct lease_terms *t, int64_t generation);
+/* Ties it to what ends it. -ENOTCONN: the connection is gone already. */
+int lease_bind(struct manager *m, struct slot_object *s, struct lease_terms *t, struct request *r, struct error *e);
+int lease_rebind(struct manager *m, struct slot_object *s, struct request *r, struct error *e); /* to a new connection */
+void lease_renew(struct manager *m, struct slot_object *s, int64_t ttl);
+void lease_end(struct manager *m, struct slot_object *s, const char *why); /* LEASED, or PREPARING and not busy */
+void lease_resume(struct manager *m, struct slot_object *s);		   /* after a restart */
 void leases_tick(struct manager *m);
+struct slot_object *key_find(const struct manager *m, int64_t owner, int64_t network, const char *key);
 void key_remember(struct manager *m, struct slot_object *s);
 void key_forget(struct slot_object *s);
+
+/* ---- lease-acquire.c ---- */
+method_handler acquire_slot;
+extern const struct type acquire_in_type, acquire_out_type;
+/* Of a slot made for a request; `result` and `e` tell whether it could be. */
+void acquire_made(struct manager *m, struct acquire *a, int result, const struct error *e);
+/* The extras are there, or not. */
+void acquire_prepared(struct manager *m, struct acquire *a, int result, const struct error *e);
+
+/* ---- method-slot.c ---- */
+struct release_out {
+	int state;
+};
+extern const struct type release_out_type;
 int look_up_slot(struct manager *m, struct request *r, const char *name, int64_t generation, struct slot_object **ret,
 		 struct error *e);
 
 /* ---- lease-extras.c ---- */
 struct slot_extras {
-	struct tap *tap; /* as is the rest: of the request, borrowed */
-	struct rate *rate;
+	const struct tap *tap; /* as is the rest: of the request, borrowed */
+	const struct rate *rate;
 	const struct list *publish;
 	const char *namespace;
 };
+bool extras_wanted(const struct slot_extras *x);
 int extras_check(struct manager *m, struct request *r, const struct network_state *n, const struct slot_extras *x,
 		 struct error *e);
 /* Gives a slot in the state PREPARING what it is to have beside; calls acquire_prepared() with the result. */
 int extras_start(struct manager *m, struct slot_object *s, const struct slot_extras *x, struct acquire *a,
 		 struct error *e);
-void acquire_prepared(struct manager *m, struct acquire *a, int result, const struct error *e);
 /* Takes away what is not gone with the slot's namespace: published ports, the name. slot_unpin_later() follows. */
 void extras_undo(struct manager *m, struct slot_object *s);
 
