@@ -80,7 +80,11 @@ policy_of(const struct settings *s)
 {
 	return (struct manager_policy){ .remake_lost = s->remake_lost == 1,
 					.namespaces_per_user = (unsigned)s->namespaces_per_user,
-					.links_per_user = (unsigned)s->links_per_user };
+					.links_per_user = (unsigned)s->links_per_user,
+					.slots_per_user = (unsigned)s->slots_per_user,
+					.acquires_per_second = (unsigned)s->acquires_per_second,
+					.slots_reserved = (unsigned)s->slots_reserved,
+					.grace_seconds = (unsigned)s->grace };
 }
 
 static int

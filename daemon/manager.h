@@ -17,6 +17,9 @@ struct workers;
 struct manager_policy {
 	bool remake_lost;			      /* make vanished objects again by itself */
 	unsigned namespaces_per_user, links_per_user; /* of a uid other than root's */
+	unsigned slots_per_user, acquires_per_second; /* the same */
+	unsigned slots_reserved;		      /* of each network, for root */
+	unsigned grace_seconds; /* for leases bound to a connection, after a start, to be taken up again */
 };
 
 struct manager_options {

@@ -13,6 +13,9 @@
  * A reply with an fd goes out alone: sendmsg() once the output buffer is empty, so that the fd stays with its message's
  * first byte. Calls with fds are read by recvmsg(); fds that come before the end of another message are refused.
  *
+ * Bonds end with the connection, so its end must be seen at once: an idle one reads, and finds the end of the input; one
+ * with a call under way is watched as above.
+ *
  * Out of fds (EMFILE): the listener is switched off for a second instead of spinning.
  */
 #include "config.h"
@@ -28,6 +31,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -41,6 +45,10 @@
 #define MAX_FDS 8
 #define BACKLOG 512
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
 struct connection {
 	TAILQ_ENTRY(connection) link;
 	struct server *server;
@@ -50,6 +58,7 @@ struct connection {
 	struct frame *in;
 	struct evbuffer *out;
 	struct request *request;
+	struct bonds bonds;
 	int fds[MAX_FDS];
 	unsigned n_fds;
 	int send_fd;		 /* goes with the first byte of `out` */
@@ -105,6 +114,7 @@ connection_free(struct connection *c)
 	}
 	if (c->request)
 		request_hangup(c->request);
+	bonds_break(&c->bonds);
 	free_event(c->readable);
 	free_event(c->writable);
 	free_event(c->closed);
@@ -220,7 +230,50 @@ sink_finished(void *connection)
 	event_active(c->readable, EV_TIMEOUT, 0); /* goes on from the loop, not from inside the handler */
 }
 
-static const struct reply_sink sink = { .send = sink_send, .room = sink_room, .finished = sink_finished };
+static struct bonds *
+sink_bonds(void *connection)
+{
+	return &((struct connection *)connection)->bonds;
+}
+
+/* By the pid: it is the peer's own as long as the peer has the connection. */
+static int
+open_pid(const struct connection *c)
+{
+	int fd = (int)syscall(SYS_pidfd_open, c->peer.pid, 0);
+
+	if (fd >= 0 && hung_up(c->fd)) {
+		close(fd);
+		return -ESRCH;
+	}
+	return fd >= 0 ? fd : -errno;
+}
+
+static int
+sink_pidfd(void *connection)
+{
+	const struct connection *c = connection;
+	int fd = -1;
+	socklen_t length = sizeof(fd);
+
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) < 0)
+		fd = errno == ENOPROTOOPT ? open_pid(c) : -errno;
+	if (fd == -EINVAL || fd == -ENODATA) /* it was reaped; or it is of another pid namespace */
+		return -ESRCH;
+	if (fd >= 0 && poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1) {
+		close(fd);
+		return -ESRCH;
+	}
+	return fd;
+}
+
+static const struct reply_sink sink = {
+	.send = sink_send,
+	.room = sink_room,
+	.bonds = sink_bonds,
+	.pidfd = sink_pidfd,
+	.finished = sink_finished,
+};
 
 static bool
 is_busy(const struct connection *c)
@@ -489,7 +542,8 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 	for (c = TAILQ_FIRST(&s->connections); c; c = next) {
 		next = TAILQ_NEXT(c, link);
 		bool stalled = evbuffer_get_length(c->out) && now - c->progress > STALL_SECONDS;
-		bool idle = s->limits.idle_seconds && !c->request && now - c->active > (time_t)s->limits.idle_seconds;
+		bool idle = s->limits.idle_seconds && !c->request && LIST_EMPTY(&c->bonds) &&
+			    now - c->active > (time_t)s->limits.idle_seconds;
 		if (stalled || idle || (c->half_closed && hung_up(c->fd)))
 			connection_free(c);
 	}
