@@ -177,12 +177,27 @@ acquire_free(struct acquire *a)
 	free(a);
 }
 
+/* The slot is for this request, whatever becomes of it: its key and its user's share are taken. */
+static void
+reserve(struct manager *m, struct slot_object *s, const struct lease_terms *t)
+{
+	lease_fill(m, s, t, slot_record(m, s)->generation);
+	key_remember(m, s);
+	user_count(m, t->owner, 1);
+}
+
+static void
+unreserve(struct manager *m, struct slot_object *s)
+{
+	key_forget(s);
+	user_count(m, slot_record(m, s)->owner, -1);
+}
+
 /* Nobody heard of the slot: it is as good as new. */
 static void
 give_back(struct manager *m, struct slot_object *s)
 {
-	key_forget(s);
-	user_count(m, slot_record(m, s)->owner, -1);
+	unreserve(m, s);
 	slot_ready(m, s);
 	m->slots->attention = true;
 }
@@ -210,19 +225,16 @@ grant(struct manager *m, struct slot_object *s, struct lease_terms *t, struct re
 	return 0;
 }
 
-/* Writes the lease into the record of a ready slot. */
+/* Writes the lease into the record of a reserved slot; its time begins now. */
 static int
-take_ready(struct manager *m, struct slot_object *s, const struct lease_terms *t, struct error *e)
+begin(struct manager *m, struct slot_object *s, const struct lease_terms *t, struct error *e)
 {
 	int64_t generation;
 	int err = store_generation(m->store, &generation, e);
 
-	if (err < 0)
-		return err;
-	lease_fill(m, s, t, generation);
-	key_remember(m, s);
-	user_count(m, t->owner, 1);
-	return 0;
+	if (err == 0)
+		lease_fill(m, s, t, generation);
+	return err;
 }
 
 static void
@@ -233,25 +245,20 @@ fail(struct manager *m, struct acquire *a, const struct error *e)
 	m->retry_parked = true;
 }
 
-/* With a ready slot. */
+/* With a ready slot that is reserved. */
 static void
 go_on(struct manager *m, struct acquire *a)
 {
 	struct slot_extras x = extras_of(a->in);
 	struct error e = { 0 };
-	int err = take_ready(m, a->slot, &a->terms, &e);
+	int err = begin(m, a->slot, &a->terms, &e);
 
-	if (err < 0) {
-		fail(m, a, &e);
-		return;
-	}
-	if (extras_wanted(&x)) {
+	if (err == 0 && extras_wanted(&x)) {
 		slot_set_state(m, a->slot, RECORD_PREPARING);
 		err = extras_start(m, a->slot, &x, a, &e);
 		if (err == 0)
 			return;
-		slot_set_state(m, a->slot, RECORD_READY);
-	} else {
+	} else if (err == 0) {
 		err = grant(m, a->slot, &a->terms, a->request, a->cold, &e);
 	}
 	if (err < 0) {
@@ -263,13 +270,19 @@ go_on(struct manager *m, struct acquire *a)
 	acquire_free(a);
 }
 
+/* Nobody will ever learn that the slot was his. */
+static bool
+is_unheard(const struct acquire *a)
+{
+	return request_gone(a->request) && (a->terms.bond == BOND_CONNECTION || !a->terms.key);
+}
+
 void
 acquire_prepared(struct manager *m, struct acquire *a, int result, const struct error *error)
 {
 	struct error e = *error;
-	bool unheard = request_gone(a->request) && (a->terms.bond == BOND_CONNECTION || !a->terms.key);
 
-	if (result == 0 && unheard)
+	if (result == 0 && is_unheard(a))
 		result = error_set(&e, ERROR_INTERNAL, NULL, "nobody waits for the slot any more");
 	if (result == 0)
 		result = grant(m, a->slot, &a->terms, a->request, a->cold, &e);
@@ -288,19 +301,20 @@ void
 acquire_made(struct manager *m, struct acquire *a, int result, const struct error *e)
 {
 	struct slot_object *s = a->slot;
+	struct error unheard = { 0 };
 
 	if (result < 0 || slot_state(m, s) != RECORD_READY) {
 		struct error gone = { 0 };
 		error_set(&gone, ERROR_BUSY, NULL, "the network is being removed");
+		unreserve(m, s);
 		fail(m, a, result < 0 ? e : &gone);
-		return;
+	} else if (is_unheard(a)) {
+		unreserve(m, s);
+		error_set(&unheard, ERROR_INTERNAL, NULL, "nobody waits for the slot any more");
+		fail(m, a, &unheard);
+	} else {
+		go_on(m, a);
 	}
-	if (request_gone(a->request) && (a->terms.bond == BOND_CONNECTION || !a->terms.key)) {
-		request_error(a->request, e);
-		acquire_free(a);
-		return;
-	}
-	go_on(m, a);
 }
 
 /* ---- taking ---- */
@@ -312,9 +326,12 @@ make_cold(struct manager *m, struct network_state *n, struct acquire *a, struct 
 
 	if (err < 0)
 		return err;
+	reserve(m, a->slot, &a->terms);
 	err = slots_make(m, &a->slot, 1, a, e);
-	if (err < 0)
+	if (err < 0) {
+		unreserve(m, a->slot);
 		slot_forget(m, a->slot);
+	}
 	return err;
 }
 
@@ -378,11 +395,10 @@ static int
 take_warm(struct manager *m, struct slot_object *s, struct request *r, const struct acquire_in *in,
 	  struct lease_terms *t, struct error *e)
 {
-	int err = take_ready(m, s, t, e);
-
-	if (err < 0)
-		return err;
-	err = grant(m, s, t, r, false, e);
+	reserve(m, s, t);
+	int err = begin(m, s, t, e);
+	if (err == 0)
+		err = grant(m, s, t, r, false, e);
 	if (err < 0) {
 		give_back(m, s);
 		return err;
@@ -410,6 +426,7 @@ take(struct manager *m, struct network_state *n, struct request *r, void *in, st
 	a->slot = s;
 	a->cold = !s;
 	if (s) {
+		reserve(m, s, &a->terms);
 		go_on(m, a);
 		return 0;
 	}
@@ -429,8 +446,8 @@ find_usable(struct manager *m, struct request *r, void *in, const char *name, st
 	struct error reason = { 0 };
 
 	if (!o)
-		return error_set(e, ERROR_NOT_FOUND, "network", "no network \"%s\"; \"nsc network list\" shows what there is",
-				 name);
+		return error_set(e, ERROR_NOT_FOUND, "network",
+				 "no network \"%s\"; \"nsc network list\" shows what there is", name);
 	if (o->network.state == STATE_CREATING) {
 		error_set(&reason, ERROR_BUSY, "network", "network \"%s\" is still being made; try again", name);
 		return park(m, r, acquire_slot, in, &reason);
@@ -467,15 +484,13 @@ find_by_key(struct manager *m, struct network_state *n, struct request *r, void 
 }
 
 static int
-check(struct manager *m, struct network_state *n, struct request *r, const struct acquire_in *in,
-      struct lease_terms *t, struct error *e)
+check(struct manager *m, struct network_state *n, struct request *r, const struct acquire_in *in, struct lease_terms *t,
+      struct error *e)
 {
 	struct slot_extras x = extras_of(in);
 	const struct peer *p = request_peer(r);
 
-	*t = (struct lease_terms){
-		.owner = p->uid, .pid = p->pid, .pidfd = -1, .key = in->key, .labels = &in->labels
-	};
+	*t = (struct lease_terms){ .owner = p->uid, .pid = p->pid, .pidfd = -1, .key = in->key, .labels = &in->labels };
 	int err = choose_bond(in, t, e);
 	if (err == 0)
 		err = labels_check(&in->labels, e);

@@ -128,26 +128,21 @@ lease_fill(struct manager *m, struct slot_object *s, const struct lease_terms *t
 
 /* ---- bonds ---- */
 
-static struct manager *bond_manager(const struct bond *b);
-
-/* A connection has ended. */
+/* A connection has ended. When it is nsd that stops, the lease goes on: the next nsd finds an orphan. */
 static void
 bond_broken(struct bond *b)
 {
 	struct slot_object *s = (struct slot_object *)(void *)((char *)b - offsetof(struct slot_object, bond));
-	lease_end(bond_manager(b), s, "its connection has ended");
-}
+	struct manager *m = slot_network(s)->m;
 
-static struct manager *
-bond_manager(const struct bond *b)
-{
-	return b->arg;
+	if (!m->stopping)
+		lease_end(m, s, "its connection has ended");
 }
 
 static int
-bind_connection(struct manager *m, struct slot_object *s, struct request *r, struct error *e)
+bind_connection(struct slot_object *s, struct request *r, struct error *e)
 {
-	s->bond = (struct bond){ .broken = bond_broken, .arg = m };
+	s->bond.broken = bond_broken;
 	int err = request_bond(r, &s->bond);
 	return err < 0 ? error_set(e, ERROR_INTERNAL, NULL, "the connection has ended") : 0;
 }
@@ -158,7 +153,7 @@ lease_bind(struct manager *m, struct slot_object *s, struct lease_terms *t, stru
 	struct slot_record *data = slot_record(m, s);
 
 	if (t->bond == BOND_CONNECTION)
-		return bind_connection(m, s, r, e);
+		return bind_connection(s, r, e);
 	if (t->bond != BOND_PROCESS)
 		return 0;
 	if (process_start_time(t->pid, &data->pid_start) < 0)
@@ -172,11 +167,8 @@ lease_rebind(struct manager *m, struct slot_object *s, struct request *r, struct
 {
 	if (slot_record(m, s)->bond != BOND_CONNECTION)
 		return 0;
-	bond_release(&s->bond);
-	int err = bind_connection(m, s, r, e);
-	if (err < 0)
-		lease_end(m, s, "its connection has ended");
-	else
+	int err = bind_connection(s, r, e);
+	if (err == 0)
 		s->orphan = false;
 	return err;
 }
@@ -196,10 +188,8 @@ lease_end(struct manager *m, struct slot_object *s, const char *why)
 {
 	char name[SLOT_NAME_MAX_LENGTH + 1];
 
-	if (log_enabled(LOG_DEBUG)) {
-		slot_name(m, s, name);
-		log_debug("the lease of slot %s ends: %s", name, why);
-	}
+	slot_name(m, s, name);
+	log_debug("the lease of slot %s ends: %s", name, why);
 	unbind(m, s);
 	slot_network(s)->pool.released++;
 	slot_drain(m, s);

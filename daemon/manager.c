@@ -81,13 +81,14 @@ compare_address(const void *key, const void *item)
 
 /* ---- objects ---- */
 
-#define KIND(member, tag, ...)                                                                                           \
-	{                                                                                                               \
-		.type = &tag##_type, .value = offsetof(struct object, member), .name = offsetof(struct object, member.name), \
-		.state = offsetof(struct object, member.state), .owner = offsetof(struct object, member.owner),         \
-		.generation = offsetof(struct object, member.generation),                                               \
-		.message = offsetof(struct object, member.message), .boot = offsetof(struct object, member.boot),       \
-		.changing = offsetof(struct object, member.changing), __VA_ARGS__                                       \
+#define KIND(member, tag, ...)                                                                                    \
+	{                                                                                                         \
+		.type = &tag##_type, .value = offsetof(struct object, member),                                    \
+		.name = offsetof(struct object, member.name), .state = offsetof(struct object, member.state),     \
+		.owner = offsetof(struct object, member.owner),                                                   \
+		.generation = offsetof(struct object, member.generation),                                         \
+		.message = offsetof(struct object, member.message), .boot = offsetof(struct object, member.boot), \
+		.changing = offsetof(struct object, member.changing), __VA_ARGS__                                 \
 	}
 
 const struct object_kind_ops object_kinds[] = {
@@ -403,6 +404,7 @@ manager_settle(struct manager *m)
 {
 	drain_settle(m);
 	suspects_check(m);
+	slots_settle(m);
 	if (!m->retry_parked)
 		return;
 	m->retry_parked = false;
@@ -600,6 +602,8 @@ manager_new(const struct manager_options *o, struct manager **ret, struct error 
 
 	int err = m->state_directory ? watch_open(m, e) : error_errno(e, ENOMEM, "starting the manager");
 	if (err == 0)
+		err = slots_new(m, o->runtime_directory, e);
+	if (err == 0)
 		err = reconcile_load(m, e);
 	if (err < 0) {
 		manager_free(m);
@@ -649,6 +653,9 @@ manager_free(struct manager *m)
 	index_done(&m->ends);
 	index_done(&m->ifindexes);
 	index_done(&m->nsids);
+	slots_stop(m);
+	slots_free(m);
+	free_objects(&m->networks);
 	free_objects(&m->links);
 	free_objects(&m->namespaces);
 	for (size_t i = 0; i < m->host_links.n; i++)
@@ -667,6 +674,8 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
+	if (m->retry_audit)
+		slots_audit_start(m);
 	store_tick(m);
 	confirm_tick(m);
 	parked_tick(m);
@@ -674,6 +683,7 @@ manager_tick(struct manager *m)
 	attached_tick(m);
 	watch_tick(m);
 	suspects_check(m);
+	slots_tick(m);
 }
 
 struct manager_stats
@@ -695,6 +705,16 @@ manager_stats(const struct manager *m)
 		s.links++;
 		s.lost += o->link.state == STATE_LOST;
 		s.draining += o->link.state == STATE_DRAINING;
+	}
+	for (size_t i = 0; i < m->networks.n; i++) {
+		const struct object *o = m->networks.v[i];
+		s.networks++;
+		s.lost += o->network.state == STATE_LOST;
+		s.draining += o->network.state == STATE_DRAINING;
+		s.slots_ready += o->net->n[RECORD_READY];
+		s.slots_leased += o->net->n[RECORD_LEASED];
+		s.slots_making += o->net->n[RECORD_MAKING] + o->net->n[RECORD_PREPARING];
+		s.slots_draining += o->net->n[RECORD_DRAINING];
 	}
 	return s;
 }

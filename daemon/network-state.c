@@ -10,11 +10,12 @@
 #include <string.h>
 
 int
-network_state_new(struct object *o, struct error *e)
+network_state_new(struct manager *m, struct object *o, struct error *e)
 {
 	struct network_state *n = calloc(1, sizeof(*n));
 	if (!n)
 		return error_errno(e, ENOMEM, "taking in network \"%s\"", o->network.name);
+	n->m = m;
 	n->object = o;
 	TAILQ_INIT(&n->ready);
 	TAILQ_INIT(&n->unverified);
@@ -158,7 +159,9 @@ shard_end(int family, unsigned number, unsigned end)
 		const uint8_t a[] = { 169, 254, (uint8_t)(128 + (low >> 8)), (uint8_t)low };
 		memcpy(p.address, a, sizeof(a));
 	} else {
-		const uint8_t a[16] = { [0] = 0xfe, [1] = 0x80, [13] = 1, [14] = (uint8_t)(low >> 8), [15] = (uint8_t)low };
+		const uint8_t a[16] = {
+			[0] = 0xfe, [1] = 0x80, [13] = 1, [14] = (uint8_t)(low >> 8), [15] = (uint8_t)low
+		};
 		memcpy(p.address, a, sizeof(a));
 	}
 	return p;

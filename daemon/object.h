@@ -68,10 +68,10 @@ struct object {
 		struct network network;
 	};
 	struct network_state *net; /* of a network: what is not recorded */
-	bool busy;    /* an operation has it */
-	bool remake;  /* to be made again by the start-up */
-	bool suspect; /* an event says that it may have drifted */
-	bool renew;   /* suspect for a reason that the mirror cannot settle: ask the kernel */
+	bool busy;		   /* an operation has it */
+	bool remake;		   /* to be made again by the start-up */
+	bool suspect;		   /* an event says that it may have drifted */
+	bool renew;		   /* suspect for a reason that the mirror cannot settle: ask the kernel */
 
 	/* namespaces */
 	int nsid; /* -1 unknown */
@@ -175,6 +175,7 @@ struct manager {
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
 	bool behind;		/* there are more events than one reading takes */
 	bool taking_inventory;	/* events wait: those of before are read, later ones come after it */
+	bool retry_audit;	/* the look at the slots failed */
 	unsigned reconciling;	/* operations of the start-up still under way */
 };
 

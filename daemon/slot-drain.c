@@ -33,18 +33,14 @@ answer_waiters(struct slot_object *s)
 		request_reply(w->request, &release_out_type, &out); /* its end callback takes it off the list */
 }
 
-/* The last trace is gone. */
-static void
+void
 slot_end(struct manager *m, struct slot_object *s)
 {
-	struct network_state *n = slot_network(s);
-
 	announce_slot(m, CHANGE_GONE, s);
 	answer_waiters(s);
 	slot_forget(m, s);
 	m->retry_parked |= !TAILQ_EMPTY(&m->parked);
 	m->slots->attention = true;
-	network_settle(m, n->object);
 }
 
 static void
@@ -87,7 +83,6 @@ unpin_done(struct operation *op)
 		log_error("released slots cannot be removed yet: %s", op->error.text);
 	for (unsigned i = 0; i < j->n; i++) {
 		struct slot_object *s = j->slots[i];
-		struct network_state *n = slot_network(s);
 		s->busy = false;
 		s->since = now;
 		if (op->result < 0) {
@@ -96,9 +91,9 @@ unpin_done(struct operation *op)
 		}
 		s->unpinned = true;
 		check_end(m, s); /* frees it */
-		network_settle(m, n->object);
 	}
 	free(j);
+	m->slots->attention = true; /* a network may wait for it */
 	drain_slots_settle(m);
 }
 
@@ -315,10 +310,10 @@ cut_start(struct manager *m, struct slot_object *first, int64_t now)
 		if (s->router != j->router || !is_overdue(s, now) || j->n == CUT_MAX)
 			continue;
 		s->busy = true;
-		j->v[j->n++] = (struct cut_item){ .slot = s,
-						  .ifindex = ROUTER_IFINDEX +
-							     (int)(slot_record(m, s)->number % SHARD_SLOTS),
-						  .nsid = s->nsid };
+		j->v[j->n++] =
+			(struct cut_item){ .slot = s,
+					   .ifindex = ROUTER_IFINDEX + (int)(slot_record(m, s)->number % SHARD_SLOTS),
+					   .nsid = s->nsid };
 	}
 	m->slots->cutting = true;
 	operation_start(&j->op, cut_run, cut_done);

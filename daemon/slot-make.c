@@ -5,6 +5,7 @@
 #include "slots.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "log.h"
@@ -110,7 +111,9 @@ make_done(struct operation *op)
 	n->pool_jobs -= !a;
 	if (op->result < 0)
 		note_failure(m, j);
-	else if (n->pool.message)
+	if (op->result < 0 && a)
+		acquire_made(m, a, op->result, &op->error);
+	if (op->result == 0 && n->pool.message)
 		free(TAKE_PTR(n->pool.message));
 	for (unsigned i = 0; i < j->n; i++) {
 		struct slot_object *s = j->v[i].slot;
@@ -126,8 +129,8 @@ make_done(struct operation *op)
 	}
 	pairs_done(&j->sysctls);
 	m->slots->attention = true;
-	if (a)
-		acquire_made(m, a, op->result, &op->error);
+	if (op->result == 0 && a)
+		acquire_made(m, a, 0, &op->error);
 	free(j);
 	slots_settle(m);
 }

@@ -96,6 +96,7 @@ struct meter {
 };
 
 struct network_state {
+	struct manager *m;
 	struct object *object;
 	struct prefix prefix4, prefix6;
 	unsigned capacity;
@@ -106,7 +107,7 @@ struct network_state {
 	struct slot_list leased;
 	struct slot_list draining;
 	unsigned n[RECORD_DRAINING + 1]; /* slots by state of their records */
-	unsigned jobs;			 /* making slots or routers of it */
+	unsigned jobs;			 /* making slots of it */
 	unsigned pool_jobs;		 /* of these: making slots for the pool */
 	bool making_router;
 	bool going;		 /* is being deleted: nothing new is made */
@@ -138,6 +139,7 @@ struct slots {
 	struct slot_table *table;
 	struct vault *vault;
 	struct workers *quick, *slow;
+	struct workers_ops quick_ops, slow_ops;
 	struct slot_object **by_record;
 	uint32_t n_records;
 	struct index holders; /* struct holder by pid */
@@ -149,13 +151,14 @@ struct slots {
 	int watch_fd; /* the host's rules */
 	bool rules_running;
 	TAILQ_HEAD(, rules_job) rules;
-	bool host_rules_wanted, host_rules_queued;
-	bool addresses_wanted;	/* the host's own have changed */
-	int64_t next_deadline;	/* CLOCK_BOOTTIME nanoseconds: no lease ends before */
-	int64_t orphans_end;	/* CLOCK_MONOTONIC milliseconds; 0: there are none */
-	bool reserving;		/* generations */
-	bool attention;		/* slots_settle() has something to do */
-	char unavailable[400];	/* why there are no slots here; "" there are */
+	bool refresh_wanted, refreshing;  /* of the rules */
+	bool sets_wanted;		  /* of these only what follows the host's addresses */
+	uint8_t ports_used[2][65536 / 8]; /* published, by protocol: a bit for each */
+	int64_t next_deadline;		  /* CLOCK_BOOTTIME nanoseconds: no lease ends before */
+	int64_t orphans_end;		  /* CLOCK_MONOTONIC milliseconds; 0: there are none */
+	bool reserving;			  /* generations */
+	bool attention;			  /* slots_settle() has something to do */
+	char unavailable[400];		  /* why there are no slots here; "" there are */
 };
 
 static inline struct network_state *
@@ -197,7 +200,7 @@ int64_t boottime_ns(void);
 
 /* ---- network-state.c ---- */
 
-int network_state_new(struct object *o, struct error *e);
+int network_state_new(struct manager *m, struct object *o, struct error *e);
 void network_state_free(struct network_state *n);
 void router_name(const struct object *network, unsigned number, char ret[ROUTER_NAME_SIZE]);
 /* A router that is there: takes over `fd` and `events`. Its numbers become usable. */
@@ -249,6 +252,7 @@ int slots_make(struct manager *m, struct slot_object **v, unsigned n, struct acq
 
 /* ---- slot-drain.c ---- */
 void slot_drain(struct manager *m, struct slot_object *s); /* from any state on; not while a job has it */
+void slot_end(struct manager *m, struct slot_object *s);   /* the last trace of it is gone */
 void slot_unpin_later(struct manager *m, struct slot_object *s);
 void slot_link_gone(struct manager *m, struct router *r, int ifindex);
 void slot_nsid_gone(struct manager *m, struct router *r, int nsid);
@@ -258,7 +262,7 @@ void drain_slots_tick(struct manager *m);
 /* ---- pool.c ---- */
 void pool_settle(struct manager *m, struct network_state *n);
 void pool_tick(struct manager *m, struct network_state *n);
-void slot_ready(struct manager *m, struct slot_object *s);	    /* into the pool */
+void slot_ready(struct manager *m, struct slot_object *s);		      /* into the pool */
 void slot_discard(struct manager *m, struct slot_object *s, const char *why); /* out of the pool */
 void slot_suspect(struct manager *m, struct slot_object *s);
 
@@ -277,7 +281,8 @@ int labels_check(const struct pairs *labels, struct error *e);
 void lease_fill(struct manager *m, struct slot_object *s, const struct lease_terms *t, int64_t generation);
 /* Ties it to what ends it. -ENOTCONN: the connection is gone already. */
 int lease_bind(struct manager *m, struct slot_object *s, struct lease_terms *t, struct request *r, struct error *e);
-int lease_rebind(struct manager *m, struct slot_object *s, struct request *r, struct error *e); /* to a new connection */
+int lease_rebind(struct manager *m, struct slot_object *s, struct request *r,
+		 struct error *e); /* to a new connection */
 void lease_renew(struct manager *m, struct slot_object *s, int64_t ttl);
 void lease_end(struct manager *m, struct slot_object *s, const char *why); /* LEASED, or PREPARING and not busy */
 void lease_resume(struct manager *m, struct slot_object *s);		   /* after a restart */
@@ -317,6 +322,8 @@ int extras_start(struct manager *m, struct slot_object *s, const struct slot_ext
 		 struct error *e);
 /* Takes away what is not gone with the slot's namespace: published ports, the name. slot_unpin_later() follows. */
 void extras_undo(struct manager *m, struct slot_object *s);
+bool extras_own_name(const struct manager *m, const char *name, uint64_t cookie); /* a slot was given it */
+void extras_found(struct manager *m, struct slot_object *s); /* after a restart: its ports are in use */
 
 /* ---- holder.c ---- */
 int holder_bind(struct manager *m, struct slot_object *s, int pidfd, int64_t pid, struct error *e); /* takes pidfd */
@@ -329,34 +336,56 @@ int user_may_acquire(struct manager *m, const struct peer *p, const struct netwo
 void user_count(struct manager *m, int64_t uid, int change);
 
 /* ---- network.c ---- */
-method_handler create_network, ensure_network, change_network, delete_network, repair_network;
-void network_show(const struct object *o, struct network *ret); /* shallow */
-void network_remake(struct manager *m, struct object *o);	/* of nsd's own accord */
-void network_lost(struct manager *m, struct object *o, const char *why);
-void network_settle(struct manager *m, struct object *o); /* goes on with a deletion when its slots are away */
+typedef void network_reply(struct request *r, struct object *o, bool created);
+/* All of them are rules jobs: one after the other. `r` NULL: of nsd's own accord. Specs are taken over, also on failure. */
+int network_create(struct manager *m, struct request *r, struct network *spec, network_reply *reply, struct error *e);
+int network_remake(struct manager *m, struct request *r, struct object *o, network_reply *reply, struct error *e);
+/* Puts back what others changed on its uplink and in its rules; or what a cut-off change left. */
+int network_restore(struct manager *m, struct request *r, struct object *o, network_reply *reply, struct error *e);
+int network_change(struct manager *m, struct request *r, struct object *o, struct network *spec, network_reply *reply,
+		   struct error *e);
+/* A router more. Returns 1 when it is on its way; -ENOSPC: the prefixes have no room for one. */
 int network_add_router(struct manager *m, struct network_state *n, struct error *e);
+void network_lost(struct manager *m, struct object *o, const char *why);
+struct object *find_uplink(const struct manager *m, const char *interface);
+
+/* ---- network-delete.c ---- */
+int network_delete(struct manager *m, struct request *r, struct object *o, bool wait, struct error *e);
+void network_settle(struct manager *m, struct object *o); /* goes on when its slots are away */
+void network_drain(struct manager *m,
+		   struct object *o); /* recorded as draining, or creating: goes on with the removal */
 
 /* ---- network-prepare.c ---- */
+/* Checks what the field table cannot; `self`: the network that is changed, NULL: a new one. */
 int network_check(struct manager *m, const struct network *n, const struct object *self, struct error *e);
 int network_complete(struct manager *m, const struct peer *p, struct network *n, struct error *e);
 
 /* ---- rules-run.c ---- */
+/* Takes over the job; it runs when all before it are done. */
 void rules_submit(struct manager *m, struct rules_job *j);
-void rules_next(struct manager *m);
-/* All that the host's table and a root router's sets are made of, as it is now. */
+/* All that rules are made of. Filled on the main thread but for the host's addresses, which the worker asks for. */
 struct rules_input {
 	struct rules_host host;
 	struct prefix *addresses, *networks;
 	const struct network **all;
 	unsigned n_all;
 	struct rules_published *published;
-	char (*texts)[INET6_ADDRSTRLEN + 4];
+	char (*texts)[2][INET6_ADDRSTRLEN + 4];
 	unsigned n_published;
 };
-int rules_input_fill(struct manager *m, const struct object *also, const struct object *without,
-		     struct rules_input *ret, struct error *e);
+/* `also`: a network that is not ready yet; `spec`: instead of what it is; `without`: one that goes. NULL: none. */
+int rules_input_fill(struct manager *m, const struct object *also, const struct network *spec,
+		     const struct object *without, struct rules_input *ret, struct error *e);
+int rules_input_look(struct rules_input *i, struct kernel *k, struct error *e); /* on a worker: the host's addresses */
 void rules_input_done(struct rules_input *i);
-void host_rules_refresh(struct manager *m); /* puts the host's table back, and the sets of all routers */
+/* On a worker: the rules of one router, or of the host. */
+int rules_load_router(const struct rules_input *i, struct kernel *k, const struct network *spec, unsigned capacity,
+		      unsigned number, int fd, struct error *e);
+int rules_load_host(const struct rules_input *i, struct kernel *k, struct error *e);
+/* Loads the host's rules and those of all root routers anew, soon. */
+void rules_refresh(struct manager *m);
+void rules_follow_addresses(struct manager *m); /* those of the host have changed */
+void rules_settle(struct manager *m);
 
 /* ---- slots-audit.c ---- */
 void slots_audit_start(struct manager *m); /* after the networks are judged: finds what there is in the vault */
