@@ -508,7 +508,7 @@ acquire_slot(void *context, struct request *r, void *in, struct error *e)
 {
 	struct manager *m = context;
 	const struct acquire_in *asked = in;
-	struct network_state *n;
+	struct network_state *n = NULL;
 	struct lease_terms terms = { .pidfd = -1 };
 	int err = may_change(m, r, acquire_slot, in, e);
 
