@@ -35,7 +35,7 @@
 	"{\"method\":\"test.wire.Acquire\",\"parameters\":{\"network\":\"builds\",\"key\":\"job-4711-step-3\"," \
 	"\"bond\":\"connection\",\"ttl\":60000,\"labels\":{\"job\":\"4711\",\"step\":\"3\"},\"open\":false}}"
 
-static void
+__attribute__((noreturn)) static void
 die(const char *what)
 {
 	perror(what);
@@ -77,7 +77,7 @@ static const struct type out_type = {
 	.size = sizeof(struct acquire_out),
 	.fields = (const struct field[]){
 		F(acquire_out, slot, "slot", FIELD_STRUCT, .of = &slot_type),
-		F(acquire_out, created, "created", FIELD_BOOL),
+		F(acquire_out, created, "created", FIELD_BOOL, .flags = 0),
 		{ 0 },
 	},
 };
