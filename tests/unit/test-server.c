@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a handler may ask of the connection that a call came by: bonds that end with it, and the process behind it. */
+/* The server's connections: answers beyond what the socket takes, bonds that end with one, the process behind one. */
 #include "config.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 
 #define BIND "{\"method\":\"test.server.Bind\"}"
 #define KEEP "{\"method\":\"test.server.Keep\"}"
+#define OPEN "{\"method\":\"test.server.Open\"}"
 #define PIDFD "{\"method\":\"test.server.Pidfd\"}"
 
 #ifndef SO_PEERPIDFD
@@ -79,10 +80,18 @@ open_pidfd(void *context UNUSED, struct request *r, void *in UNUSED, struct erro
 	return 0;
 }
 
+static int
+open_file(void *context UNUSED, struct request *r, void *in UNUSED, struct error *e UNUSED)
+{
+	request_reply_fd(r, NULL, NULL, open("/dev/null", O_RDONLY | O_CLOEXEC));
+	return 0;
+}
+
 static const struct method methods[] = {
 	{ .name = "Bind", .doc = "", .handler = bind_thing },
 	{ .name = "Keep", .doc = "", .handler = keep },
 	{ .name = "Pidfd", .doc = "", .handler = open_pidfd },
+	{ .name = "Open", .doc = "", .flags = METHOD_RETURNS_FDS, .handler = open_file },
 	{ 0 },
 };
 static const struct interface interface = {
@@ -218,6 +227,55 @@ must_hold(const struct thing *t, int64_t ms)
 {
 	RUN_UNTIL(t->broken, ms);
 	assert_int_equal(t->broken, 0);
+}
+
+/* ---- answers ---- */
+
+/* Takes what is there; returns how many answers, each of which must have come with one descriptor. */
+static unsigned
+take_descriptors(int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char reply[64];
+	unsigned n = 0;
+
+	for (;;) {
+		struct iovec v = { .iov_base = reply, .iov_len = sizeof(reply) };
+		struct msghdr m = {
+			.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+		};
+		ssize_t length = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (length < 0 && errno == EAGAIN)
+			return n;
+		assert_int_equal(length, sizeof("{}"));
+		assert_string_equal(reply, "{}");
+		const struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+		assert_non_null(h);
+		close(*(const int *)CMSG_DATA(h));
+		n++;
+	}
+}
+
+/* A client that sends many calls at once, and reads no answer until the socket takes no more. */
+static void
+test_descriptors_for_a_slow_reader(void **state UNUSED)
+{
+	static char calls[2000 * sizeof(OPEN)];
+	int fd = client();
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 2000; i++)
+		memcpy(calls + i * sizeof(OPEN), OPEN, sizeof(OPEN));
+	assert_int_equal(send(fd, calls, sizeof(calls), MSG_NOSIGNAL), sizeof(calls));
+	RUN_UNTIL(false, 50);
+	assert_in_range(server_stats(s.server).requests, 10, 1990);
+	RUN_UNTIL((n += take_descriptors(fd)) == 2000, 5000);
+	assert_int_equal(n, 2000);
+	close(fd);
 }
 
 /* ---- bonds ---- */
@@ -521,6 +579,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(test_descriptors_for_a_slow_reader),
 		T(test_peer_closes),
 		T(test_peer_shuts_its_writing_side),
 		T(test_half_closed_during_a_call),
