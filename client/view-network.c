@@ -111,7 +111,7 @@ bond(struct json_object *slot, char ret[2 * VALUE_SIZE])
 {
 	char text[VALUE_SIZE];
 	const char *name = member_string(slot, "bond");
-	enum lease_bond value = enum_value(&lease_bond_type, name);
+	int value = enum_value(&lease_bond_type, name);
 	int64_t pid = member_int(slot, "pid", 0);
 
 	if (member_has(slot, "expires"))
