@@ -137,6 +137,15 @@ view_slot_row(struct table *t, struct json_object *slot)
 	view_cell_age(t, slot, "since");
 }
 
+static void
+field_both(struct json_object *o, const char *first, const char *second, const char *label)
+{
+	char text[VIEW_ADDRESSES_SIZE];
+
+	if (both(o, first, second, text)[0])
+		print_field(label, text);
+}
+
 /* "tcp/53", "tcp/30000-30999", "tcp/8080:80": the port at one key, and behind `separator` the one at another. */
 static void
 field_ports(struct json_object *o, const char *list, const char *first, char separator, const char *second)
@@ -166,12 +175,10 @@ view_counts(struct json_object *n)
 void
 view_network(struct json_object *n)
 {
-	char text[VIEW_ADDRESSES_SIZE];
-
 	print_coloured(stdout, COLOUR_BOLD, member_string(n, "name"));
 	putchar('\n');
 	view_field_state(n);
-	print_field("prefixes", view_prefixes(n, text));
+	field_both(n, "ipv4", "ipv6", "prefixes");
 	print_field("egress", egress(n));
 	print_field("isolated", isolated(n));
 	field_ports(n, "services", "port", 0, NULL);
@@ -183,7 +190,7 @@ view_network(struct json_object *n)
 	view_field_string(n, "inner6", "inner6");
 	view_field_joined(n, "sysctls", "sysctls");
 	view_field_string(n, "uplink", "uplink");
-	print_field("host", both(n, "host4", "host6", text));
+	field_both(n, "host4", "host6", "host");
 	view_counts(n);
 	view_fields_common(n);
 }
@@ -227,13 +234,12 @@ void
 view_slot(struct json_object *slot)
 {
 	struct json_object *rate = member_get(slot, "rate");
-	char addresses[VIEW_ADDRESSES_SIZE];
 
 	print_coloured(stdout, COLOUR_BOLD, member_string(slot, "name"));
 	putchar('\n');
 	view_field_state(slot);
 	view_lease(slot);
-	print_field("address", view_addresses(slot, addresses));
+	field_both(slot, "address4", "address6", "address");
 	view_field_joined(slot, "addresses", "inside");
 	view_field_joined(slot, "gateways", "gateways");
 	view_field_joined(slot, "dns", "dns");
