@@ -9,17 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-static bool
-overlap(const struct prefix *a, const struct prefix *b)
-{
-	unsigned bits = a->length < b->length ? a->length : b->length;
-
-	if (a->family != b->family || memcmp(a->address, b->address, bits / 8) != 0)
-		return false;
-	uint8_t mask = (uint8_t)(0xff00 >> bits % 8);
-	return bits % 8 == 0 || (a->address[bits / 8] & mask) == (b->address[bits / 8] & mask);
-}
-
 static int
 check_overlap(struct manager *m, const char *text, const char *field, const struct object *self, struct error *e)
 {
@@ -30,7 +19,7 @@ check_overlap(struct manager *m, const char *text, const char *field, const stru
 	int err = prefix_parse(text, false, &p, e);
 	for (size_t i = 0; i < m->networks.n && err == 0; i++) {
 		const struct object *o = m->networks.v[i];
-		if (o != self && (overlap(&p, &o->net->prefix4) || overlap(&p, &o->net->prefix6)))
+		if (o != self && (prefix_overlap(&p, &o->net->prefix4) || prefix_overlap(&p, &o->net->prefix6)))
 			err = error_set(e, ERROR_NAME_TAKEN, field,
 					"%s overlaps the prefix of network \"%s\" (%s); choose another", text,
 					o->network.name, p.family == AF_INET ? o->network.ipv4 : o->network.ipv6);

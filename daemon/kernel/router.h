@@ -9,7 +9,9 @@
 #include "names.h"
 #include "netns.h"
 
-#define SLOT_IFINDEX 2 /* of a slot's own interface, inside */
+/* Of a slot's own interface, inside: behind lo and what tunnel modules put into every new namespace
+ * (net.core.fb_tunnels_only_for_init_net). */
+#define SLOT_IFINDEX 100
 
 /* One veth between a slot (or a shard) and its router. */
 struct slot_plan {
