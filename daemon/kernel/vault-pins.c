@@ -33,6 +33,7 @@
 
 #include "macros.h"
 
+#define AT_ONCE 1024 /* while the kernel takes that many away nobody else mounts or unmounts: about a millisecond */
 #define TRASH_SIZE (sizeof(VAULT_TRASH) + sizeof("/2147483647"))
 
 int
@@ -122,7 +123,6 @@ make_trash(char *path, struct error *e)
 static int
 move_to_trash(const struct vault *v, const char *trash, const char *const *names, unsigned n, struct error *e)
 {
-	/* closed before it is unmounted: it would keep all of them */
 	CLEANUP(close_fd) int fd = open(trash, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(e, errno, "cannot open %s in the vault", trash);
@@ -159,7 +159,11 @@ vault_unpin(struct vault *v, const char *const *names, unsigned n, struct error 
 	if (err < 0)
 		return err;
 
-	return n > 1 ? unmount_at_once(v, names, n, e) : unmount_each(names, n, e);
+	for (unsigned done = 0; err == 0 && done < n; done += AT_ONCE) {
+		unsigned some = n - done < AT_ONCE ? n - done : AT_ONCE;
+		err = some > 1 ? unmount_at_once(v, &names[done], some, e) : unmount_each(&names[done], some, e);
+	}
+	return err;
 }
 
 static void
