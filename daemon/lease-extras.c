@@ -2,9 +2,8 @@
 /*
  * What a slot can have beside the slot itself: a tap interface, limits, a name in /run/netns, published ports.
  *
- * Given in stages, each where it belongs: tap and limits on a thread of the vault, the name on one that sees the host's
- * mounts, ports as a rules job. The intent of the last two is in the slot's record before, so that whatever becomes of nsd
- * they are taken away with the slot. Tap and limits go with the interfaces.
+ * Tap, limits and name are given by one job, ports then by a rules job. The intent is in the slot's record before, so that
+ * whatever becomes of nsd it is all taken away with the slot; a tap goes with the namespace.
  */
 #include "config.h"
 
@@ -189,7 +188,7 @@ extras_check(struct manager *m, struct request *r, const struct network_state *n
 	return err;
 }
 
-/* ---- stage 3: ports ---- */
+/* ---- ports in the kernel ---- */
 
 struct publishing {
 	struct rules_job job;
@@ -282,7 +281,7 @@ publish_start(struct manager *m, struct slot_object *s, struct extras *x)
 	return 0;
 }
 
-/* ---- stages 1 and 2 ---- */
+/* ---- the rest ---- */
 
 static void
 extras_end(struct extras *x, int result)
@@ -303,22 +302,6 @@ ports_next(struct extras *x)
 		extras_end(x, error_errno(&x->op.error, ENOMEM, "publishing ports"));
 }
 
-static void
-name_run(struct job *job, void *thread)
-{
-	struct extras *x = (struct extras *)job;
-	CLEANUP(close_fd) int fd = -1;
-	int err = vault_open_pin(x->vault, x->slot_name, &fd, &x->op.error);
-
-	x->op.result = err < 0 ? err : netns_pin(thread, x->namespace, fd, &x->op.error);
-}
-
-static void
-name_done(struct operation *op)
-{
-	ports_next((struct extras *)op);
-}
-
 static int
 add_inside(struct extras *x, struct kernel *k, struct error *e)
 {
@@ -328,6 +311,8 @@ add_inside(struct extras *x, struct kernel *k, struct error *e)
 
 	if (err == 0 && x->tap.interface[0])
 		err = slot_add_tap(k, fd, &x->tap, e);
+	if (err == 0 && x->namespace[0])
+		err = netns_pin(k, x->namespace, fd, e);
 	if (err < 0 || (!x->rate[0] && !x->rate[2]))
 		return err;
 	err = router_take_socket(k, x->router, &socket, e);
@@ -348,14 +333,7 @@ inside_run(struct job *job, void *thread)
 static void
 inside_done(struct operation *op)
 {
-	struct extras *x = (struct extras *)op;
-
-	if (op->result < 0 || !x->namespace[0]) {
-		ports_next(x);
-		return;
-	}
-	op->pool = op->m->workers;
-	operation_start(op, name_run, name_done);
+	ports_next((struct extras *)op);
 }
 
 static int
@@ -417,8 +395,7 @@ extras_start(struct manager *m, struct slot_object *s, const struct slot_extras 
 		return err;
 	}
 	x->op.m = m;
-	x->op.pool = m->slots->quick;
-	x->slot = s;
+	x->slot = s; /* on a thread that sees the host's /dev */
 	x->acquire = a;
 	x->vault = m->slots->vault;
 	x->router = s->router;
@@ -443,11 +420,13 @@ extras_own_name(const struct manager *m, const char *name, uint64_t cookie)
 
 /* ---- away ---- */
 
-struct unnaming {
+struct undoing {
 	struct operation op;
 	struct slot_object *slot;
+	struct router *router;
 	char name[NAME_MAX_LENGTH + 1];
 	uint64_t cookie;
+	int ifindex; /* of a limited slot; 0: it is not */
 };
 
 static void
@@ -457,27 +436,51 @@ undone(struct manager *m, struct slot_object *s)
 		slot_unpin_later(m, s);
 }
 
-static void
-unname_run(struct job *job, void *thread)
+static int
+take_name(const struct undoing *j, struct kernel *k, struct error *e)
 {
-	struct unnaming *j = (struct unnaming *)job;
 	enum netns_file file;
 	uint64_t cookie = 0;
-	int err = netns_probe(thread, j->name, &file, &cookie, &j->op.error);
+	int err = netns_probe(k, j->name, &file, &cookie, e);
 
-	if (err == 0 && file == NETNS_MOUNTED && cookie == j->cookie)
-		err = netns_unpin(thread, j->name, cookie, &j->op.error);
+	return err == 0 && file == NETNS_MOUNTED && cookie == j->cookie ? netns_unpin(k, j->name, cookie, e) : err;
+}
+
+static int
+take_limit(struct undoing *j, struct kernel *k, struct error *e)
+{
+	struct rtnl *socket;
+	int err = router_take_socket(k, j->router, &socket, e);
+
+	if (err < 0)
+		return err;
+	err = slot_unlimit(socket, j->ifindex, e);
+	router_put_socket(j->router, socket, err == 0);
+	return err;
+}
+
+static void
+undo_run(struct job *job, void *thread)
+{
+	struct undoing *j = (struct undoing *)job;
+	int err = j->name[0] ? take_name(j, thread, &j->op.error) : 0;
+
+	if (j->ifindex && take_limit(j, thread, err == 0 ? &j->op.error : NULL) < 0)
+		err = -EIO;
 	j->op.result = err;
 }
 
 static void
-unname_done(struct operation *op)
+undo_done(struct operation *op)
 {
-	struct unnaming *j = (struct unnaming *)op;
+	struct undoing *j = (struct undoing *)op;
+	struct slot_record *data = slot_record(op->m, j->slot);
 
 	if (op->result < 0)
-		log_warning("the name \"%s\" of a slot cannot be taken away: %s", j->name, op->error.text);
-	slot_record(op->m, j->slot)->namespace[0] = '\0';
+		log_warning("what slot %u of network \"%s\" had beside cannot be taken away: %s", data->number,
+			    slot_spec(j->slot)->name, op->error.text);
+	data->namespace[0] = '\0';
+	data->rate[0] = 0;
 	undone(op->m, j->slot);
 	free(j);
 }
@@ -492,13 +495,16 @@ extras_undo(struct manager *m, struct slot_object *s)
 		if (publish_start(m, s, NULL) < 0)
 			s->undoing--; /* the next refresh of the rules drops them */
 	}
-	struct unnaming *j = data->namespace[0] ? calloc(1, sizeof(*j)) : NULL;
+	struct undoing *j = data->namespace[0] || data->rate[0] ? calloc(1, sizeof(*j)) : NULL;
 	if (!j)
 		return;
 	j->op.m = m;
 	j->slot = s;
+	j->router = s->router;
 	j->cookie = data->cookie;
+	if (data->rate[0] && s->router->fd >= 0)
+		j->ifindex = ROUTER_IFINDEX + (int)(data->number % SHARD_SLOTS);
 	memcpy(j->name, data->namespace, sizeof(j->name));
 	s->undoing++;
-	operation_start(&j->op, unname_run, unname_done);
+	operation_start(&j->op, undo_run, undo_done);
 }

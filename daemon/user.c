@@ -71,11 +71,13 @@ user_may_acquire(struct manager *m, const struct peer *p, const struct network_s
 				 "you have %u slots already and may have %u; release one first", u->slots,
 				 m->policy.slots_per_user);
 	if (taken + reserve(m, n) >= network_maximum(n))
-		return error_set(e, ERROR_QUOTA_EXCEEDED, "network",
-				 "the last %u slots of network \"%s\" are kept for root; try again when one is released",
-				 reserve(m, n), n->object->network.name);
+		return error_set(
+			e, ERROR_QUOTA_EXCEEDED, "network",
+			"the last %u slots of network \"%s\" are kept for root; try again when one is released",
+			reserve(m, n), n->object->network.name);
 	if (!take_token(m, u))
-		return error_set(e, ERROR_QUOTA_EXCEEDED, NULL, "you acquire more than %u slots a second; wait a moment",
+		return error_set(e, ERROR_QUOTA_EXCEEDED, NULL,
+				 "you acquire more than %u slots a second; wait a moment",
 				 m->policy.acquires_per_second);
 	return 0;
 }

@@ -199,7 +199,8 @@ put_route(struct rtnl *r, int ifindex, const struct prefix *to, const struct pre
 	if (to)
 		prefix_format(to, text);
 	snprintf(what, sizeof(what), "route to %s", text);
-	struct nlmsghdr *m = rtnl_message(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct rtmsg), &extra, what);
+	struct nlmsghdr *m =
+		rtnl_message(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct rtmsg), &extra, what);
 	struct rtmsg *header = extra;
 	header->rtm_family = (uint8_t)via->family;
 	header->rtm_dst_len = (uint8_t)(to ? to->length : 0);

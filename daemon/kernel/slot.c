@@ -51,8 +51,8 @@ static void
 put_default_route(struct rtnl *r, const struct prefix *gateway)
 {
 	void *extra;
-	struct nlmsghdr *m = rtnl_message(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct rtmsg), &extra,
-					  "default route");
+	struct nlmsghdr *m =
+		rtnl_message(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct rtmsg), &extra, "default route");
 	struct rtmsg *header = extra;
 	header->rtm_family = (uint8_t)gateway->family;
 	header->rtm_table = RT_TABLE_MAIN;
