@@ -409,10 +409,11 @@ extras_start(struct manager *m, struct slot_object *s, const struct slot_extras 
 bool
 extras_own_name(const struct manager *m, const char *name, uint64_t cookie)
 {
-	for (uint32_t i = 0; i < m->slots->n_records; i++) {
-		const struct slot_object *s = m->slots->by_record[i];
-		const struct slot_record *data = s ? slot_record(m, s) : NULL;
-		if (data && data->cookie == cookie && strcmp(data->namespace, name) == 0)
+	const struct slot_table *t = m->slots->table; /* after a start, names are seen before slots are taken in */
+
+	for (uint32_t i = 0; t && i < slot_table_size(t); i++) {
+		const struct slot_record *data = slot_table_at(t, i);
+		if (data->state != RECORD_FREE && data->cookie == cookie && strcmp(data->namespace, name) == 0)
 			return true;
 	}
 	return false;
