@@ -60,6 +60,9 @@ class FloorSlots:
     def __init__(self, tools):
         self.floor = SlotFloor(tools, dual=False)
 
+    def hubs(self, count):
+        return -(-count // 512)
+
     def make(self, count):
         self.floor.make(count)
 
@@ -125,8 +128,7 @@ def slots(bench):
         network.delete()
         bench.settle()
     made = FloorSlots(bench.tools)
-    freed_rate(made, floor, MANY, bench.settle, None)
-    left = max(account(floor) for _ in range(5))
+    left = max(account(floor) for _ in range(5)) + made.hubs(MANY)
     rates["the bare kernel"] = [freed_rate(made, floor, MANY, bench.settle, left)]
     made.floor.close()
     daemon.stop()
