@@ -48,8 +48,10 @@ build(struct json_object *model)
 	switch (json_object_get_type(model)) {
 	case json_type_object:
 		o = json_object_new_object();
-		json_object_object_foreach (model, key, value)
-			json_object_object_add(o, key, build(value));
+		struct json_object_iterator i = json_object_iter_begin(model), end = json_object_iter_end(model);
+		for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i))
+			json_object_object_add(o, json_object_iter_peek_name(&i),
+					       build(json_object_iter_peek_value(&i)));
 		return o;
 	case json_type_array:
 		o = json_object_new_array();
