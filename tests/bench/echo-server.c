@@ -41,23 +41,35 @@ struct client {
 	size_t used;
 };
 
+static struct json_object *build(struct json_object *model);
+
+static struct json_object *
+build_object(struct json_object *model)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object_iterator i = json_object_iter_begin(model), end = json_object_iter_end(model);
+	for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i))
+		json_object_object_add(o, json_object_iter_peek_name(&i), build(json_object_iter_peek_value(&i)));
+	return o;
+}
+
+static struct json_object *
+build_array(struct json_object *model)
+{
+	struct json_object *a = json_object_new_array();
+	for (size_t i = 0; i < json_object_array_length(model); i++)
+		json_object_array_add(a, build(json_object_array_get_idx(model, i)));
+	return a;
+}
+
 static struct json_object *
 build(struct json_object *model)
 {
-	struct json_object *o;
 	switch (json_object_get_type(model)) {
 	case json_type_object:
-		o = json_object_new_object();
-		struct json_object_iterator i = json_object_iter_begin(model), end = json_object_iter_end(model);
-		for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i))
-			json_object_object_add(o, json_object_iter_peek_name(&i),
-					       build(json_object_iter_peek_value(&i)));
-		return o;
+		return build_object(model);
 	case json_type_array:
-		o = json_object_new_array();
-		for (size_t i = 0; i < json_object_array_length(model); i++)
-			json_object_array_add(o, build(json_object_array_get_idx(model, i)));
-		return o;
+		return build_array(model);
 	case json_type_string:
 		return json_object_new_string(json_object_get_string(model));
 	case json_type_boolean:
