@@ -35,7 +35,6 @@
 
 #define RUNNER "nsd-nft."
 #define THREAD_NAME_SIZE 16 /* prctl(2) */
-#define RUN_ATTEMPTS 20
 #define WORDS_SIZE 160
 #define MAX_ERRNO 133 /* asm-generic/errno.h */
 #define REQUEST_SIZE 256
@@ -138,9 +137,8 @@ report(const char *commands, const char *words, struct error *e)
 	return -number;
 }
 
-/* In the namespace of the thread. -ERESTART: somebody else changed the rules meanwhile. */
 static int
-run_once(const char *commands, struct error *e)
+run_unlocked(const char *commands, struct error *e)
 {
 	CLEANUP(close_fd) int probe = open_socket(0, 0, e);
 	if (probe < 0)
@@ -155,6 +153,7 @@ run_once(const char *commands, struct error *e)
 	return report(commands, nft_ctx_get_error_buffer(nft), e);
 }
 
+/* In the namespace of the thread. */
 static int
 run(const char *commands, struct error *e)
 {
@@ -162,16 +161,11 @@ run(const char *commands, struct error *e)
 	runner_name(runner);
 	prctl(PR_GET_NAME, name);
 
-	struct error last = { 0 };
-	int err = -ERESTART;
 	pthread_mutex_lock(&libnftables);
 	prctl(PR_SET_NAME, runner);
-	for (unsigned i = 0; i < RUN_ATTEMPTS && (err == -ERESTART || err == -EINTR); i++)
-		err = run_once(commands, &last);
+	int err = run_unlocked(commands, e);
 	prctl(PR_SET_NAME, name);
 	pthread_mutex_unlock(&libnftables);
-	if (err < 0 && e)
-		*e = last;
 	return err;
 }
 
