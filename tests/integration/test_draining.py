@@ -95,7 +95,8 @@ def test_draining(host, nsd, client, tiny, pin):
         if pid:
             holder, = reply["holders"]
             assert holder["command"] and str(pid) in reply["text"]
-        expect("NotFound", client.call, "OpenSlot", name=slot["name"])
+        expect("Draining", client.call, "OpenSlot", name=slot["name"])
+        expect("Draining", client.call, "RenewSlot", name=slot["name"], generation=slot["generation"])
         assert not os.path.exists(slot["path"])
         assert client.slots()[slot["name"]]["state"] == "draining"
     gone(client, slot)

@@ -43,7 +43,7 @@ def network_rows():
         yield from spec_rows(method, spec)
     for name in BAD_INTERFACES:
         yield "InvalidValue", "interface", "CreateNetwork", {**good, "interface": name}
-    yield "InvalidValue", "interface", "CreateNetwork", {**good, "interface": "lo"}
+    yield "NameTaken", "interface", "CreateNetwork", {**good, "interface": "lo"}
     for field, value in (("inner4", "172.16.0.2"), ("inner4", "172.16.0.0/30"), ("inner6", "fd00::2"), ("inner6", "ff02::2/64")):
         yield "InvalidValue", field, "CreateNetwork", {**good, "ipv6": "fd99::/64", field: value}
     for method in ("GetNetwork", "DeleteNetwork", "RepairNetwork", "ChangeNetwork"):

@@ -20,12 +20,12 @@ def holding(slot):
 
 @pytest.fixture
 def shared(host):
-    """A daemon that users may connect to, with small quotas, and a network for seven slots."""
+    """A daemon that users may connect to, with small quotas, and a network for fifteen slots."""
     nsd = host.daemon("nsd", config="[Limits]\nSlotsPerUser=3\nAcquiresPerSecond=20\nSlotsReserved=2\n").start()
     open_to_group(nsd)
     with nsd.client() as client:
         client.learn("io.nsd.Manager")
-        client.call("CreateNetwork", network(ipv4="10.64.0.0/28", ipv6="fd64::/124"))
+        client.call("CreateNetwork", network(ipv4="10.64.0.0/27", ipv6="fd64::/123"))
     return nsd
 
 
@@ -103,7 +103,7 @@ def expect_or_none(short, function, *arguments):
 
 def test_reserve_for_root(shared, root, alice, bob):
     """The last two slots of a network are root's alone."""
-    for client in (alice, alice, alice, bob, bob):
+    for client in (*[alice] * 3, *[bob] * 2, *[root] * 8):
         client.acquire()
     with pytest.raises(Error) as raised:
         bob.acquire()
@@ -114,7 +114,7 @@ def test_reserve_for_root(shared, root, alice, bob):
 
 
 def test_root_has_no_quota(root):
-    for _ in range(7):
+    for _ in range(15):
         root.acquire()
 
 
@@ -138,17 +138,19 @@ def answer(client, method, parameters):
 
 
 def test_absent_and_not_yours_are_the_same(shared, root, alice, bob, host):
-    """In every method: for the slots of others, of root, of nobody, draining ones, and numbers that there are not."""
+    """In every method: for the slots of others, of root, of nobody, draining ones, and numbers that are free."""
     root.call("ChangeNetwork", name="web", ready=1)
     hers, roots, old = alice.acquire(), root.acquire(), root.acquire()
     ready = poll.until(lambda: list(root.slots(state="ready")), "one is ready")[0]
     with holding(old):
         root.call("ReleaseSlot", name=old["name"])
         before = {name: item["state"] for name, item in root.slots().items()}
-        wanted = [answer(bob, *call) for call in about("absent.3")]
-        assert {name for name, _ in wanted} == {"io.nsd.Manager.NotFound"}
-        for name in (hers["name"], roots["name"], old["name"], ready, "web.7", "web.30000"):
+        wanted = [answer(bob, *call) for call in about("web.15")]
+        assert {name for name, _ in wanted} == {"io.nsd.Manager.NotFound", "success"}, "a slot that is gone is released"
+        for name in (hers["name"], roots["name"], old["name"], ready, "web.14"):
             assert [answer(bob, *call) for call in about(name)] == wanted, name
+        for name in ("web.16", "absent.1"):
+            assert {what for what, _ in (answer(bob, *call) for call in about(name))} == {"io.nsd.Manager.NotFound"}
         assert {name: item["state"] for name, item in root.slots().items()} == before
     assert held(root, hers) and held(root, roots)
 
