@@ -212,6 +212,10 @@ class Inbox:
     def __exit__(self, *_):
         self.socket.close()
 
+    def pending(self):
+        """Has anything come that was not read?"""
+        return bool(select.select([self.socket], [], [], 0)[0])
+
     def until(self, last):
         """[(data, sender's address)] that came before the datagram `last`."""
         got = []
