@@ -17,6 +17,7 @@ struct kernel {
 	uint64_t cookie;
 	int netns_fd;  /* the way back */
 	int sysctl_fd; /* /proc/sys/net; look-ups through it show the namespace that the thread is in by then */
+	bool ipv6;     /* the kernel has it */
 };
 
 /* Inside the vault, which is all there is of files: */
