@@ -373,15 +373,17 @@ call_with_fd(struct client *c, const char *method, struct json_object *parameter
 }
 
 int
-call_receive_fd(struct client *c, int *ret, struct error *e)
+call_receive_fd(struct client *c, struct json_object **ret, int *fd, struct error *e)
 {
+	CLEANUP(json_put) struct json_object *reply = NULL;
 	bool continues;
-	int r = receive_success(c, 0, &continues, NULL, e);
+	int r = receive_success(c, 0, &continues, &reply, e);
 	if (r < 0)
 		return r;
 	if (c->connection->passed < 0)
 		return fail(e, FAILURE_PROTOCOL, "the answer brought no file descriptor");
-	*ret = TAKE_FD(c->connection->passed);
+	*fd = TAKE_FD(c->connection->passed);
+	*ret = TAKE_PTR(reply);
 	return 0;
 }
 

@@ -36,8 +36,8 @@ int call(struct client *c, const char *method, struct json_object *parameters, u
 int call_with_fd(struct client *c, const char *method, struct json_object *parameters, int fd, struct json_object **ret,
 		 struct error *e);
 
-/* The reply to a call that was sent, with the file descriptor it brings. */
-int call_receive_fd(struct client *c, int *ret, struct error *e);
+/* The reply to a call that was sent, with the file descriptor it brings. Both are the caller's. */
+int call_receive_fd(struct client *c, struct json_object **ret, int *fd, struct error *e);
 
 /* A call with `more`: hands each reply's parameters to `fn`, whose negative return ends it. */
 typedef int call_each(struct json_object *parameters, void *arg, struct error *e);

@@ -17,6 +17,7 @@ struct client {
 	const char *host;   /* NULL: this one */
 	bool json, help, version;
 	bool exec;	    /* ends with the status of a command (VERB_EXEC) */
+	int status;	    /* of that command, where nsc did not become it */
 	int timeout;	    /* seconds of silence after which nsc gives up; 0 never, TIMEOUT_UNSET */
 	const char *notice; /* told once, on a terminal, when an answer takes long; NULL: nothing */
 	struct connection *connection;

@@ -29,6 +29,7 @@
 #include "print.h"
 
 #define ETC_NETNS "/etc/netns"
+#define RESOLV_CONF "/etc/resolv.conf"
 
 /* Mount points below /sys that commands need as they were. */
 static const char *const kept[] = { "/sys/fs/cgroup", "/sys/fs/bpf" };
@@ -91,9 +92,15 @@ renew_sys(const char *name, struct error *e)
 	return r;
 }
 
-/* Binds each file of /etc/netns/NAME over its namesake in /etc. One that cannot be is told, as iproute2 does. */
 static void
-bind_etc(const char *name)
+bind_over(const char *from, const char *to)
+{
+	if (mount(from, to, NULL, MS_BIND, NULL) < 0)
+		print_warning("cannot bind %s over %s: %s", from, to, strerror(errno));
+}
+
+void
+enter_etc(const char *name)
 {
 	char from[sizeof(ETC_NETNS) + 2 * NAME_MAX + 3], to[sizeof("/etc/") + NAME_MAX];
 	int n = snprintf(from, sizeof(from), ETC_NETNS "/%s", name);
@@ -106,10 +113,37 @@ bind_etc(const char *name)
 			continue;
 		snprintf(from + n, sizeof(from) - (size_t)n, "/%s", entry->d_name);
 		snprintf(to, sizeof(to), "/etc/%s", entry->d_name);
-		if (mount(from, to, NULL, MS_BIND, NULL) < 0)
-			print_warning("cannot bind %s over %s: %s", from, to, strerror(errno));
+		bind_over(from, to);
 	}
 	closedir(d);
+}
+
+/* A file with `text` on the tmpfs that covers /sys for a moment, bound over /etc/resolv.conf. */
+static void
+bind_resolver(const char *text)
+{
+	static const char name[] = "/sys/resolv.conf";
+	size_t n = strlen(text);
+	CLEANUP(close_fd) int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd >= 0 && write(fd, text, n) == (ssize_t)n)
+		bind_over(name, RESOLV_CONF);
+	else
+		print_warning("cannot write " RESOLV_CONF " for the namespace: %s", strerror(errno));
+}
+
+/* The file lives on a tmpfs that only its binding keeps, so nothing is left of it when the command has ended. A file that
+ * has been unlinked would do as well, but nothing can be bound over that in turn. */
+void
+enter_resolver(const char *text)
+{
+	if (mount("resolver", "/sys", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64k") < 0) {
+		print_warning("cannot write " RESOLV_CONF " for the namespace: %s", strerror(errno));
+		return;
+	}
+	bind_resolver(text);
+	if (umount2("/sys", MNT_DETACH) < 0)
+		print_warning("/sys of the namespace is covered: %s", strerror(errno));
 }
 
 int
@@ -128,8 +162,5 @@ enter_namespace(int fd, const char *name, struct error *e)
 {
 	if (setns(fd, CLONE_NEWNET) < 0)
 		return fail_errno(e, FAILURE_LOCAL, errno, "cannot enter namespace %s", name);
-	int r = renew_sys(name, e);
-	if (r == 0)
-		bind_etc(name);
-	return r;
+	return renew_sys(name, e);
 }

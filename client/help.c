@@ -14,7 +14,7 @@ usage_word(FILE *f, const struct word *w)
 
 	for (const struct field *field = w->of ? w->of->fields : NULL; field && field->name; field++)
 		if (w->field && strcmp(field->name, w->field) == 0)
-			many |= field->type == FIELD_PAIRS || field->type == FIELD_STRINGS;
+			many |= field->type == FIELD_PAIRS || field->type == FIELD_STRINGS || field->type == FIELD_LIST;
 	fprintf(f, " [%s%s%s]%s", w->name, w->value ? " " : "", w->value ? w->value : "", many ? "..." : "");
 }
 

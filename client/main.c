@@ -40,7 +40,7 @@ main(int argc, char **argv)
 	if ((fflush(stdout) != 0 || ferror(stdout)) && r >= 0)
 		r = fail_errno(&e, FAILURE_LOCAL, errno, "cannot write the output");
 	if (r >= 0)
-		return EXIT_SUCCESS;
+		return c.status;
 	print_error(&e);
 	int status = failure_status(&e);
 	return c.exec && status < EXEC_FAILED ? EXEC_FAILED : status;

@@ -117,3 +117,14 @@ member_new(struct json_object **ret, struct error *e)
 	*ret = o;
 	return 0;
 }
+
+int
+member_open(struct json_object *o, const char *key, bool array, struct json_object **ret, struct error *e)
+{
+	struct json_object *there = member_get(o, key);
+	int r = there ? 0 : member_put(o, key, array ? json_object_new_array() : json_object_new_object(), e);
+
+	if (r == 0)
+		*ret = member_get(o, key);
+	return r;
+}

@@ -29,3 +29,6 @@ int member_put_int(struct json_object *o, const char *key, int64_t value, struct
 int member_put_bool(struct json_object *o, const char *key, bool value, struct error *e);
 int member_append(struct json_object *array, struct json_object *value, struct error *e);
 int member_new(struct json_object **ret, struct error *e);
+
+/* The array or object at `key`, made if absent; borrowed. */
+int member_open(struct json_object *o, const char *key, bool array, struct json_object **ret, struct error *e);

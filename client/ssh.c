@@ -184,10 +184,10 @@ ssh_explain(const struct client *c, int status, struct error *e)
 }
 
 int
-ssh_exec(const struct client *c, int argc, char *const *argv, struct error *e)
+ssh_exec(const struct client *c, const char *verb, int argc, char *const *argv, struct error *e)
 {
 	struct command k;
-	int r = command_make(c, isatty(STDIN_FILENO) && isatty(STDOUT_FILENO), "exec", argc, argv, &k, e);
+	int r = command_make(c, isatty(STDIN_FILENO) && isatty(STDOUT_FILENO), verb, argc, argv, &k, e);
 	if (r < 0)
 		return r;
 

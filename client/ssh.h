@@ -12,5 +12,5 @@ int ssh_bridge(const struct client *c, int *ret_fd, pid_t *ret_pid, struct error
 /* Why the stream ended, from the wait status of ssh: fills `e`. */
 int ssh_explain(const struct client *c, int status, struct error *e);
 
-/* Replaces this process by `ssh HOST nsc exec ARGV...`, with a terminal there if there is one here. Returns on failure. */
-int ssh_exec(const struct client *c, int argc, char *const *argv, struct error *e);
+/* Replaces this process by `ssh HOST nsc VERB ARGV...`, with a terminal there if there is one here. Returns on failure. */
+int ssh_exec(const struct client *c, const char *verb, int argc, char *const *argv, struct error *e);

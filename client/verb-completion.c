@@ -75,6 +75,18 @@ offer_links(struct client *c, bool names, const char *start)
 	}
 }
 
+/* The names of all objects that a method lists under `key`. */
+static void
+offer_names(struct client *c, const char *method, const char *key, const char *start)
+{
+	CLEANUP(json_put) struct json_object *reply = NULL;
+
+	if (call_collect(c, method, NULL, key, &reply, &(struct error){ 0 }) < 0)
+		return;
+	for (size_t i = 0; i < member_count(reply, key); i++)
+		offer(member_string(member_item(reply, key, i), "name"), start);
+}
+
 /* Methods, from the lines "method NAME(" of the description. */
 static void
 offer_methods(struct client *c, const char *start)
@@ -140,6 +152,12 @@ offer_noun(struct client *c, enum noun noun, const char *start)
 	case NOUN_LINK:
 	case NOUN_INTERFACE:
 		offer_links(c, noun == NOUN_LINK, start);
+		break;
+	case NOUN_NETWORK:
+		offer_names(c, "ListNetworks", "networks", start);
+		break;
+	case NOUN_SLOT:
+		offer_names(c, "ListSlots", "slots", start);
 		break;
 	case NOUN_METHOD:
 		offer_methods(c, start);
@@ -207,6 +225,24 @@ complete_argument(struct client *c, const struct verb *v, int argc, char *const 
 		offer_options(start);
 }
 
+/* Where the command of another program starts among the arguments: behind the first positional one and the words of the
+ * verb. -1: not yet. */
+static int
+command_at(const struct verb *v, int argc, char *const *argv)
+{
+	if (v->nouns[1] != NOUN_COMMAND || argc == 0)
+		return -1;
+	for (int i = 1; i < argc; i++) {
+		const struct word *w = words_find(v->words, argv[i]);
+		if (strcmp(argv[i], "--") == 0)
+			return i + 1;
+		if (!w)
+			return i;
+		i += w->value ? 1 : 0;
+	}
+	return v->words ? -1 : 1;
+}
+
 /* Does the word before the last want a value, as an option of nsc does? */
 static bool
 option_is_open(int argc, char *const *argv)
@@ -240,8 +276,9 @@ run_completion(struct client *c, const struct arguments *a, struct error *e)
 		return 0;
 	}
 	const struct verb *v = verb_find(n, argv, &used, &(struct error){ 0 });
-	if (v && v->nouns[1] == NOUN_COMMAND && n > used)
-		printf(":command %d\n", argc - 1 - n + used + 1);
+	int command = v ? command_at(v, n - used, argv + used) : -1;
+	if (command >= 0)
+		printf(":command %d\n", argc - 1 - n + used + command);
 	else if (v && !(used == 1 && v->flags & VERB_DEFAULT))
 		complete_argument(c, v, n - used, argv + used, start);
 	else if (n == 1)

@@ -12,14 +12,25 @@
 #include "member.h"
 #include "print.h"
 #include "verb.h"
+#include "view-network.h"
 
 /* Numbers of GetStatus, in the order people read them. */
 static const struct {
 	const char *key, *label;
 } status_numbers[] = {
-	{ "namespaces", "namespaces" }, { "links", "links" },	    { "lost", "lost" },
-	{ "draining", "draining" },	{ "foreign", "foreign" },   { "connections", "connections" },
-	{ "requests", "requests" },	{ "sequence", "sequence" },
+	{ "namespaces", "namespaces" },
+	{ "links", "links" },
+	{ "lost", "lost" },
+	{ "draining", "draining" },
+	{ "foreign", "foreign" },
+	{ "networks", "networks" },
+	{ "slots", "slots" },
+	{ "readySlots", "  ready" },
+	{ "leasedSlots", "  leased" },
+	{ "drainingSlots", "  draining" },
+	{ "connections", "connections" },
+	{ "requests", "requests" },
+	{ "sequence", "sequence" },
 };
 
 static void
@@ -49,6 +60,18 @@ print_status(struct json_object *s)
 }
 
 static int
+print_pools(struct client *c, struct error *e)
+{
+	CLEANUP(json_put) struct json_object *reply = NULL;
+	int r = call(c, "ListPools", NULL, 0, &reply, e);
+
+	if (r < 0)
+		return r;
+	putchar('\n');
+	return view_pools(reply, e);
+}
+
+static int
 run_status(struct client *c, const struct arguments *a UNUSED, struct error *e)
 {
 	CLEANUP(json_put) struct json_object *reply = NULL;
@@ -57,7 +80,7 @@ run_status(struct client *c, const struct arguments *a UNUSED, struct error *e)
 	if (r < 0 || c->json)
 		return r < 0 ? r : print_json(reply, true, e);
 	print_status(reply);
-	return 0;
+	return member_int(reply, "networks", 0) > 0 ? print_pools(c, e) : 0;
 }
 
 static int
@@ -79,7 +102,7 @@ run_info(struct client *c, const struct arguments *a UNUSED, struct error *e)
 
 /* clang-format off */
 const struct verb daemon_verbs[] = {
-	{ .name = "status", .help = "show how nsd is", .max = 0, .run = run_status },
+	{ .name = "status", .help = "show how nsd is, and its pools", .max = 0, .run = run_status },
 	{ .name = "info", .help = "show what nsd says of itself and its interfaces", .max = 0, .run = run_info },
 	{ 0 },
 };

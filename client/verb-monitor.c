@@ -14,7 +14,7 @@
 #include "member.h"
 #include "print.h"
 #include "verb.h"
-#include "view.h"
+#include "view-network.h"
 
 /* "12:30:01.123", the time of arrival. */
 static void
@@ -30,18 +30,64 @@ print_now(void)
 	printf("%s.%03ld  ", text, t.tv_nsec / 1000000);
 }
 
-static void
-print_details(struct json_object *ns, struct json_object *link)
-{
-	char ends[2 * VIEW_END_SIZE];
-	const char *message = member_string(ns ? ns : link, "message");
+/* What is told of an object beside its name and state, into `ret`. */
+#define DETAILS_SIZE (2 * VIEW_END_SIZE)
+typedef void details(struct json_object *o, char ret[DETAILS_SIZE]);
 
-	print_text(stdout, view_state(ns ? ns : link));
-	if (ns && member_has(ns, "nsid"))
-		printf("  nsid %" PRId64, member_int(ns, "nsid", 0));
-	if (link) {
+static void
+namespace_details(struct json_object *ns, char ret[DETAILS_SIZE])
+{
+	if (member_has(ns, "nsid"))
+		snprintf(ret, DETAILS_SIZE, "nsid %" PRId64, member_int(ns, "nsid", 0));
+}
+
+static void
+link_details(struct json_object *link, char ret[DETAILS_SIZE])
+{
+	view_ends(link, ret);
+}
+
+static void
+network_details(struct json_object *network, char ret[DETAILS_SIZE])
+{
+	view_prefixes(network, ret);
+}
+
+static void
+slot_details(struct json_object *slot, char ret[DETAILS_SIZE])
+{
+	const char *key = member_string(slot, "key");
+
+	view_addresses(slot, ret);
+	size_t n = strlen(ret);
+	if (key[0])
+		snprintf(ret + n, DETAILS_SIZE - n, "  key %s", key);
+}
+
+static const struct {
+	const char *key;
+	details *fn;
+} kinds[] = {
+	{ "namespace", namespace_details },
+	{ "link", link_details },
+	{ "network", network_details },
+	{ "slot", slot_details },
+};
+
+static void
+print_object(const char *kind, struct json_object *o, details *fn)
+{
+	char text[DETAILS_SIZE] = "";
+	const char *message = member_string(o, "message");
+
+	printf("%-11s", kind);
+	print_coloured(stdout, COLOUR_BOLD, member_string(o, "name"));
+	fputs("  ", stdout);
+	print_text(stdout, view_state(o));
+	fn(o, text);
+	if (text[0]) {
 		fputs("  ", stdout);
-		print_text(stdout, view_ends(link, ends));
+		print_text(stdout, text);
 	}
 	if (message[0]) {
 		fputs("  ", stdout);
@@ -52,16 +98,17 @@ print_details(struct json_object *ns, struct json_object *link)
 static void
 print_event(struct json_object *reply)
 {
-	struct json_object *ns = member_get(reply, "namespace"), *link = member_get(reply, "link");
+	int pad = 10 - (int)strlen(member_string(reply, "event"));
 
 	print_now();
 	print_text(stdout, member_string(reply, "event"));
-	if (ns || link) {
-		int pad = 10 - (int)strlen(member_string(reply, "event"));
-		printf("%*s%-11s", pad > 1 ? pad : 1, "", ns ? "namespace" : "link");
-		print_coloured(stdout, COLOUR_BOLD, member_string(ns ? ns : link, "name"));
-		fputs("  ", stdout);
-		print_details(ns, link);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct json_object *o = member_get(reply, kinds[i].key);
+		if (!o)
+			continue;
+		printf("%*s", pad > 1 ? pad : 1, "");
+		print_object(kinds[i].key, o, kinds[i].fn);
+		break;
 	}
 	putchar('\n');
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -18,6 +17,7 @@
 #include "names.h"
 #include "print.h"
 #include "process.h"
+#include "values.h"
 #include "verb.h"
 
 /* clang-format off */
@@ -50,21 +50,6 @@ parse_nsid(struct cursor *c, const struct word *w, struct json_object **targets,
 	return words_set(w, strcmp(text, "auto") == 0 ? "-1" : text, targets[0], e);
 }
 
-static int
-parse_owner(struct cursor *c, const struct word *w, struct json_object **targets, struct error *e)
-{
-	const char *text = words_value(c, w, e);
-	char number[24];
-
-	if (!text)
-		return -EINVAL;
-	const struct passwd *user = text[strspn(text, "0123456789")] ? getpwnam(text) : NULL;
-	if (!user)
-		return words_set(w, text, targets[0], e);
-	snprintf(number, sizeof(number), "%lu", (unsigned long)user->pw_uid);
-	return words_set(w, number, targets[0], e);
-}
-
 /* clang-format off */
 static const struct word set_words[] = {
 	{ .name = "nsid", .value = "N|auto", .help = "the host's number for it; \"nsid\" may be left out", .of = &change_type,
@@ -75,7 +60,7 @@ static const struct word set_words[] = {
 	{ .name = "sysctl", .value = "KEY=VALUE", .help = "a setting of the kernel, like net.ipv4.ip_forward=1",
 	  .of = &namespace_type, .field = "sysctls" },
 	{ .name = "owner", .value = "USER", .help = "who may change and delete it", .of = &change_type,
-	  .field = "owner", .parse = parse_owner },
+	  .field = "owner", .set = value_user },
 	{ .name = "generation", .value = "N", .help = "only if it is still the one of that generation",
 	  .of = &change_type, .field = "generation" },
 	{ 0 },

@@ -147,23 +147,15 @@ run_detach(struct client *c, const struct arguments *a, struct error *e)
 }
 
 static int
-print_namespaces(struct json_object *reply, bool names, struct error *e)
+print_namespaces(struct json_object *reply, struct error *e)
 {
 	CLEANUP(table_free) struct table *t = table_new(view_namespace_headings);
-	size_t n = member_count(reply, "namespaces");
 
 	if (!t)
 		return fail_memory(e);
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *ns = member_item(reply, "namespaces", i);
-		if (!names) {
-			view_namespace_row(t, ns);
-			continue;
-		}
-		print_text(stdout, member_string(ns, "name"));
-		putchar('\n');
-	}
-	return names ? 0 : table_print(t, e);
+	for (size_t i = 0; i < member_count(reply, "namespaces"); i++)
+		view_namespace_row(t, member_item(reply, "namespaces", i));
+	return table_print(t, e);
 }
 
 static int
@@ -172,9 +164,12 @@ run_list(struct client *c, const struct arguments *a, struct error *e)
 	CLEANUP(json_put) struct json_object *reply = NULL;
 	int r = call_collect(c, "ListNamespaces", a->words, "namespaces", &reply, e);
 
-	if (r < 0)
-		return r;
-	return c->json ? print_json(reply, true, e) : print_namespaces(reply, member_bool(a->local, "names"), e);
+	if (r < 0 || c->json)
+		return r < 0 ? r : print_json(reply, true, e);
+	if (!member_bool(a->local, "names"))
+		return print_namespaces(reply, e);
+	view_names(reply, "namespaces");
+	return 0;
 }
 
 /* How many processes are inside; told only where nsd tells it. */

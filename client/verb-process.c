@@ -2,13 +2,13 @@
 /* nsc exec, pids, identify: processes and namespaces. */
 #include "config.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "become.h"
 #include "call.h"
 #include "enter.h"
 #include "failure.h"
@@ -38,7 +38,7 @@ static const struct word pids_words[] = {
 static int
 enter(struct client *c, const char *name, struct error *e)
 {
-	CLEANUP(json_put) struct json_object *parameters = NULL;
+	CLEANUP(json_put) struct json_object *parameters = NULL, *reply = NULL;
 	CLEANUP(close_fd) int fd = -1;
 
 	if (!name[0] || strchr(name, '/') || name[0] == '-' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
@@ -52,35 +52,21 @@ enter(struct client *c, const char *name, struct error *e)
 	if (r == 0)
 		r = enter_prepare(e);
 	if (r == 0)
-		r = call_receive_fd(c, &fd, e);
-	return r < 0 ? r : enter_namespace(fd, name, e);
-}
-
-/* The command takes the place of nsc, so signals and exit status are its own. */
-static int
-become(char **command, struct error *e)
-{
-	execvp(command[0], command);
-	if (errno == ENOENT || errno == ENOTDIR)
-		return fail_errno(e, FAILURE_COMMAND_NOT_FOUND, errno, "cannot run %s", command[0]);
-	return fail_errno(e, FAILURE_NOT_EXECUTABLE, errno, "cannot run %s", command[0]);
+		r = call_receive_fd(c, &reply, &fd, e);
+	if (r == 0)
+		r = enter_namespace(fd, name, e);
+	if (r == 0)
+		enter_etc(name);
+	return r;
 }
 
 static int
 run_exec(struct client *c, const struct arguments *a, struct error *e)
 {
-	static char sh[] = "sh";
-	char **command = a->v + 1, *shell = getenv("SHELL");
-	char *fallback[] = { shell && *shell ? shell : sh, NULL };
-
 	if (c->host)
-		return ssh_exec(c, a->n, a->v, e);
-	if (*command && strcmp(*command, "--") == 0)
-		command++;
-	if (!*command)
-		command = fallback;
+		return ssh_exec(c, "exec", a->n, a->v, e);
 	int r = enter(c, a->v[0], e);
-	return r < 0 ? r : become(command, e);
+	return r < 0 ? r : become(a->v + 1, e);
 }
 
 static int

@@ -17,6 +17,10 @@ const struct family families[] = {
 	{ "", process_verbs },
 	{ "Links", link_verbs },
 	{ "", link_set_verbs },
+	{ "Networks and slots", network_verbs },
+	{ "", pool_verbs },
+	{ "", slot_verbs },
+	{ "", slot_run_verbs },
 	{ "The daemon", daemon_verbs },
 	{ "", monitor_verbs },
 	{ "The wire", wire_verbs },
@@ -78,6 +82,19 @@ distance(const char *a, const char *b)
 	return row[n];
 }
 
+/* Does a verb of two words start with this one? */
+static bool
+starts_verb(const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const struct family *f = families; f->title; f++)
+		for (const struct verb *v = f->verbs; v->name; v++)
+			if (strncmp(v->name, word, n) == 0 && v->name[n] == ' ')
+				return true;
+	return false;
+}
+
 /* The verb that was probably meant. */
 static const struct verb *
 find_similar(const char *typed)
@@ -108,7 +125,7 @@ verb_find(int argc, char *const *argv, int *used, struct error *e)
 	const struct verb *v = find_exact(argc, argv, used);
 	if (v)
 		return v;
-	bool two = strcmp(argv[0], "link") == 0 && argc > 1;
+	bool two = argc > 1 && starts_verb(argv[0]);
 	snprintf(typed, sizeof(typed), "%s%s%s", argv[0], two ? " " : "", two ? argv[1] : "");
 	v = find_similar(typed);
 	if (v)

@@ -46,7 +46,8 @@ extern const struct family families[]; /* ended by a zero entry */
 
 /* One per file of that name. */
 extern const struct verb namespace_verbs[], namespace_change_verbs[], process_verbs[], link_verbs[], link_set_verbs[],
-	daemon_verbs[], monitor_verbs[], wire_verbs[], bridge_verbs[], help_verbs[], completion_verbs[];
+	network_verbs[], pool_verbs[], slot_verbs[], slot_run_verbs[], daemon_verbs[], monitor_verbs[], wire_verbs[],
+	bridge_verbs[], help_verbs[], completion_verbs[];
 
 /* The verb that the arguments start with; *used is how many words its name took. NULL with a usage failure. */
 const struct verb *verb_find(int argc, char *const *argv, int *used, struct error *e);

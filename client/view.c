@@ -25,7 +25,7 @@ static const struct {
 	enum colour colour;
 } state_colours[] = {
 	{ "ready", COLOUR_GOOD }, { "creating", COLOUR_WARN }, { "draining", COLOUR_WARN },
-	{ "lost", COLOUR_BAD },	  { "foreign", COLOUR_DIM },
+	{ "lost", COLOUR_BAD },	  { "foreign", COLOUR_DIM },   { "making", COLOUR_WARN },
 };
 
 static enum colour
@@ -84,8 +84,24 @@ view_join(struct json_object *o)
 	return NULL;
 }
 
-static void
-add_number(struct table *t, struct json_object *o, const char *key)
+void
+view_cell_state(struct table *t, struct json_object *o)
+{
+	table_add(t, view_state(o));
+	table_colour(t, state_colour(view_state(o)));
+}
+
+void
+view_cell_age(struct table *t, struct json_object *o, const char *key)
+{
+	char text[PRINT_TIME_SIZE];
+	int64_t when = member_int(o, key, -1);
+
+	table_add(t, when < 0 ? "" : print_age((int64_t)time(NULL) - when, text));
+}
+
+void
+view_cell_number(struct table *t, struct json_object *o, const char *key)
 {
 	if (member_has(o, key))
 		table_addf(t, "%" PRId64, member_int(o, key, 0));
@@ -93,8 +109,8 @@ add_number(struct table *t, struct json_object *o, const char *key)
 		table_add(t, "");
 }
 
-static void
-add_joined(struct table *t, struct json_object *o)
+void
+view_cell_joined(struct table *t, struct json_object *o)
 {
 	CLEANUP(free_ptr) char *text = view_join(o);
 
@@ -102,18 +118,25 @@ add_joined(struct table *t, struct json_object *o)
 }
 
 void
+view_names(struct json_object *reply, const char *key)
+{
+	for (size_t i = 0; i < member_count(reply, key); i++) {
+		print_text(stdout, member_string(member_item(reply, key, i), "name"));
+		putchar('\n');
+	}
+}
+
+void
 view_namespace_row(struct table *t, struct json_object *ns)
 {
 	char text[PRINT_TIME_SIZE];
-	int64_t created = member_int(ns, "created", -1);
 
 	table_add(t, member_string(ns, "name"));
-	table_add(t, view_state(ns));
-	table_colour(t, state_colour(view_state(ns)));
+	view_cell_state(t, ns);
 	table_add(t, lifetime(ns));
-	add_number(t, ns, "nsid");
+	view_cell_number(t, ns, "nsid");
 	table_add(t, print_user(member_int(ns, "owner", -1), text));
-	table_add(t, created < 0 ? "" : print_age((int64_t)time(NULL) - created, text));
+	view_cell_age(t, ns, "created");
 }
 
 const char *
@@ -144,13 +167,12 @@ view_link_row(struct table *t, struct json_object *link)
 	char text[VIEW_END_SIZE];
 
 	table_add(t, member_string(link, "name"));
-	table_add(t, view_state(link));
-	table_colour(t, state_colour(view_state(link)));
+	view_cell_state(t, link);
 	table_add(t, member_string(link, "kind"));
 	for (size_t i = 0; i < 2; i++) {
 		struct json_object *end = member_item(link, "ends", i);
 		table_add(t, end ? view_end(end, text) : "");
-		add_joined(t, member_get(end, "addresses"));
+		view_cell_joined(t, member_get(end, "addresses"));
 	}
 }
 
@@ -166,26 +188,26 @@ view_counter_rows(struct table *t, struct json_object *link)
 		table_add(t, member_string(link, "name"));
 		table_add(t, view_end(end, text));
 		for (size_t j = 0; j < ARRAY_SIZE(keys); j++)
-			add_number(t, counters, keys[j]);
+			view_cell_number(t, counters, keys[j]);
 	}
 }
 
-static void
-field_number(struct json_object *o, const char *key, const char *label)
+void
+view_field_number(struct json_object *o, const char *key, const char *label)
 {
 	if (member_has(o, key))
 		print_fieldf(label, "%" PRId64, member_int(o, key, 0));
 }
 
-static void
-field_string(struct json_object *o, const char *key, const char *label)
+void
+view_field_string(struct json_object *o, const char *key, const char *label)
 {
 	if (member_has(o, key))
 		print_field(label, member_string(o, key));
 }
 
-static void
-field_joined(struct json_object *o, const char *key, const char *label)
+void
+view_field_joined(struct json_object *o, const char *key, const char *label)
 {
 	CLEANUP(free_ptr) char *text = view_join(member_get(o, key));
 
@@ -193,8 +215,8 @@ field_joined(struct json_object *o, const char *key, const char *label)
 		print_field(label, text);
 }
 
-static void
-field_state(struct json_object *o)
+void
+view_field_state(struct json_object *o)
 {
 	const char *message = member_string(o, "message");
 
@@ -207,9 +229,8 @@ field_state(struct json_object *o)
 	putchar('\n');
 }
 
-/* What namespaces and links have in common. */
-static void
-view_object(struct json_object *o)
+void
+view_fields_common(struct json_object *o)
 {
 	char text[PRINT_TIME_SIZE], age[PRINT_TIME_SIZE];
 	int64_t created = member_int(o, "created", -1);
@@ -219,8 +240,8 @@ view_object(struct json_object *o)
 	if (created >= 0)
 		print_fieldf("created", "%s (%s ago)", print_time(created, text),
 			     print_age((int64_t)time(NULL) - created, age));
-	field_number(o, "generation", "generation");
-	field_joined(o, "labels", "labels");
+	view_field_number(o, "generation", "generation");
+	view_field_joined(o, "labels", "labels");
 }
 
 void
@@ -228,19 +249,19 @@ view_namespace(struct json_object *ns)
 {
 	print_coloured(stdout, COLOUR_BOLD, member_string(ns, "name"));
 	putchar('\n');
-	field_state(ns);
-	field_string(ns, "lifetime", "lifetime");
-	field_joined(ns, "kinds", "kinds");
+	view_field_state(ns);
+	view_field_string(ns, "lifetime", "lifetime");
+	view_field_joined(ns, "kinds", "kinds");
 	if (member_bool(ns, "attached"))
 		print_fieldf("attached", "from process %" PRId64 "%s", member_int(ns, "pid", 0),
 			     member_bool(ns, "pidRunning") ? "" : ", which has ended; the name keeps the namespace");
 	if (member_has(ns, "loopback"))
 		print_field("loopback", member_bool(ns, "loopback") ? "up" : "down");
-	field_number(ns, "nsid", "nsid");
-	field_number(ns, "cookie", "cookie");
-	field_string(ns, "path", "path");
-	field_joined(ns, "sysctls", "sysctls");
-	view_object(ns);
+	view_field_number(ns, "nsid", "nsid");
+	view_field_number(ns, "cookie", "cookie");
+	view_field_string(ns, "path", "path");
+	view_field_joined(ns, "sysctls", "sysctls");
+	view_fields_common(ns);
 }
 
 static void
@@ -280,12 +301,12 @@ view_one_end(struct json_object *end)
 	if (member_has(end, "up"))
 		print_fieldf("  state", "%s%s", member_bool(end, "up") ? "up" : "down",
 			     member_has(end, "running") ? (running ? ", carrier" : ", no carrier") : "");
-	field_number(end, "ifindex", "  ifindex");
-	field_string(end, "mac", "  mac");
-	field_number(end, "mtu", "  mtu");
-	field_joined(end, "addresses", "  addresses");
+	view_field_number(end, "ifindex", "  ifindex");
+	view_field_string(end, "mac", "  mac");
+	view_field_number(end, "mtu", "  mtu");
+	view_field_joined(end, "addresses", "  addresses");
 	view_routes(end);
-	field_string(end, "bridge", "  bridge");
+	view_field_string(end, "bridge", "  bridge");
 	view_counters(member_get(end, "counters"));
 }
 
@@ -294,10 +315,10 @@ view_link(struct json_object *link)
 {
 	print_coloured(stdout, COLOUR_BOLD, member_string(link, "name"));
 	putchar('\n');
-	field_state(link);
-	field_string(link, "kind", "kind");
-	field_string(link, "lifetime", "lifetime");
-	view_object(link);
+	view_field_state(link);
+	view_field_string(link, "kind", "kind");
+	view_field_string(link, "lifetime", "lifetime");
+	view_fields_common(link);
 	for (size_t i = 0; i < member_count(link, "ends"); i++)
 		view_one_end(member_item(link, "ends", i));
 }

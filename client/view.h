@@ -16,6 +16,22 @@ void view_namespace_row(struct table *t, struct json_object *ns);
 void view_link_row(struct table *t, struct json_object *link);
 void view_counter_rows(struct table *t, struct json_object *link); /* one of each end */
 
+/* The parts of which blocks are made: nothing is printed where the object does not have the key. */
+void view_field_number(struct json_object *o, const char *key, const char *label);
+void view_field_string(struct json_object *o, const char *key, const char *label);
+void view_field_joined(struct json_object *o, const char *key, const char *label);
+void view_field_state(struct json_object *o);	/* with the message */
+void view_fields_common(struct json_object *o); /* owner, created, generation, labels */
+
+/* Cells of tables. */
+void view_cell_state(struct table *t, struct json_object *o);
+void view_cell_number(struct table *t, struct json_object *o, const char *key);
+void view_cell_joined(struct table *t, struct json_object *array_or_object);
+void view_cell_age(struct table *t, struct json_object *o, const char *key);
+
+/* The names of the objects in an array, one a line. */
+void view_names(struct json_object *reply, const char *key);
+
 /* All that is known of one object. */
 void view_namespace(struct json_object *ns);
 void view_link(struct json_object *link);

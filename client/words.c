@@ -59,9 +59,8 @@ find_bare(const struct word *table, const char *text)
 	return NULL;
 }
 
-/* The table entry of the field that a word sets. */
-static const struct field *
-field_of(const struct word *w)
+const struct field *
+words_field(const struct word *w)
 {
 	for (const struct field *f = w->of->fields; f->name; f++)
 		if (strcmp(f->name, w->field) == 0)
@@ -76,18 +75,6 @@ words_value(struct cursor *c, const struct word *w, struct error *e)
 		return c->argv[c->at++];
 	fail(e, FAILURE_USAGE, "\"%s\" wants %s after it", w->name, w->value);
 	return NULL;
-}
-
-/* The array or object at `key`, made if absent. */
-static int
-container(struct json_object *o, const char *key, bool array, struct json_object **ret, struct error *e)
-{
-	*ret = member_get(o, key);
-	if (*ret)
-		return 0;
-	int r = member_put(o, key, array ? json_object_new_array() : json_object_new_object(), e);
-	*ret = member_get(o, key);
-	return r;
 }
 
 static int
@@ -120,7 +107,7 @@ set_pair(const struct word *w, const struct field *f, const char *text, struct j
 	key[equals - text] = '\0';
 	if ((f->check && f->check(key, e) < 0) || (f->check_value && f->check_value(equals + 1, e) < 0))
 		return fail_wrap(e, FAILURE_USAGE, text);
-	if (container(o, f->name, false, &pairs, e) < 0)
+	if (member_open(o, f->name, false, &pairs, e) < 0)
 		return -ENOMEM;
 	if (member_has(pairs, key))
 		return fail(e, FAILURE_USAGE, "%s %s is given twice", w->name, key);
@@ -131,7 +118,7 @@ static int
 append_string(const struct field *f, const char *text, struct json_object *o, struct error *e)
 {
 	struct json_object *array;
-	int r = container(o, f->name, true, &array, e);
+	int r = member_open(o, f->name, true, &array, e);
 
 	return r < 0 ? r : member_append(array, json_object_new_string(text), e);
 }
@@ -161,7 +148,7 @@ set_bool(const struct word *w, const struct field *f, const char *text, struct j
 int
 words_set(const struct word *w, const char *text, struct json_object *o, struct error *e)
 {
-	const struct field *f = field_of(w);
+	const struct field *f = words_field(w);
 
 	if (f->type == FIELD_PAIRS)
 		return set_pair(w, f, text, o, e);
@@ -200,7 +187,10 @@ words_parse_one(const struct word *table, struct cursor *c, struct json_object *
 	const char *value = w->constant ? w->constant : words_value(c, w, e);
 	if (!value)
 		return -EINVAL;
-	int r = words_set(w, value, targets[w->target], e);
+	struct json_object *o = targets[w->target];
+	int r = w->part ? member_open(o, w->part, false, &o, e) : 0;
+	if (r == 0)
+		r = (w->set ? w->set : words_set)(w, value, o, e);
 	return r < 0 ? r : 1;
 }
 

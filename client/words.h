@@ -11,6 +11,9 @@
 struct json_object;
 struct word;
 
+/* Puts the value `text` of a word into `o`. */
+typedef int word_set(const struct word *w, const char *text, struct json_object *o, struct error *e);
+
 /* What an argument names, for completion. */
 enum noun {
 	NOUN_NONE,
@@ -18,6 +21,8 @@ enum noun {
 	NOUN_OWN_NAMESPACE, /* made by nsd */
 	NOUN_LINK,
 	NOUN_INTERFACE,
+	NOUN_NETWORK,
+	NOUN_SLOT,
 	NOUN_PROCESS,
 	NOUN_METHOD,
 	NOUN_VERB,
@@ -44,6 +49,8 @@ struct word {
 	const char *field;		/* ... by name */
 	const char *constant;		/* a word without value: what it sets the field to */
 	unsigned target;		/* which of the targets has the field */
+	const char *part;		/* the field is in the object at this key of the target; NULL: in the target */
+	word_set *set;			/* NULL: words_set() */
 	enum noun noun;			/* what completes its value */
 	bool repeats;			/* may be given several times; lists and pairs always may */
 	bool (*bare)(const char *text); /* an argument like this stands for the word and its value */
@@ -74,7 +81,10 @@ int words_parse_all(const struct word *table, struct cursor *c, struct json_obje
 const char *words_value(struct cursor *c, const struct word *w, struct error *e);
 
 /* Checks `text` against the field and puts it into `o`: scalars once only, lists are appended to, pairs are K=V. */
-int words_set(const struct word *w, const char *text, struct json_object *o, struct error *e);
+word_set words_set;
+
+/* The table entry of the field that a word sets. */
+const struct field *words_field(const struct word *w);
 
 /* The usage failure for an argument that nothing expects. */
 int words_unknown(const struct word *table, const char *text, struct error *e);

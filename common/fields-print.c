@@ -140,10 +140,7 @@ print_fields(struct text *text, const struct type *t, const void *s, enum fields
 			n = print_fields(text, f->of, at, view, n);
 			continue;
 		}
-		separate(text, n++);
-		text_put(text, "\"", 1);
-		text_puts(text, f->name);
-		text_put(text, "\":", 2);
+		text_key(text, f->name, n++ == 0);
 		print_value(text, f, at, view);
 	}
 	return n;

@@ -15,6 +15,8 @@
 #define MESSAGE_STORE_WRITABLE "0c321335417f4213b8606b242e45888b"   /* ... and it is again */
 #define MESSAGE_NAMESPACE_LOST "4094420631584232befc616b18bef4a3"   /* vanished from the kernel */
 #define MESSAGE_LINK_LOST "4d6a1ad5c9254b95b630ab69f0a306ff"
+#define MESSAGE_NETWORK_LOST "5a0b0b3b0f5c4d6f9e1c4c0d6f2a7e91"
+#define MESSAGE_SLOTS_LOST "b7f6f9c2a3f84d4f8a55d0e61f6f0c3d"	 /* leases that the table does not know any more */
 #define MESSAGE_DRIFT "bedc8ced806c40e5bfd151e5b7db1b95"	 /* changed by somebody else */
 #define MESSAGE_OVERRUN "a9ec50d406b04cae8c7591d3c7abdd25"	 /* events of the kernel were lost; all is compared */
 #define MESSAGE_WORKER_STUCK "748009a4f78b48fc95280023712a5f9b"	 /* a kernel call does not come back */

@@ -265,3 +265,14 @@ gateway_check(const char *text, struct error *e)
 		return error_set(e, ERROR_INVALID_VALUE, NULL, "%s %s; a gateway is a host", text, why);
 	return 0;
 }
+
+bool
+prefix_overlap(const struct prefix *a, const struct prefix *b)
+{
+	unsigned bits = a->length < b->length ? a->length : b->length;
+
+	if (a->family != b->family || memcmp(a->address, b->address, bits / 8) != 0)
+		return false;
+	uint8_t mask = (uint8_t)(0xff00 >> bits % 8);
+	return bits % 8 == 0 || (a->address[bits / 8] & mask) == (b->address[bits / 8] & mask);
+}

@@ -54,5 +54,8 @@ int prefix_parse(const char *text, bool allow_bare, struct prefix *ret, struct e
 int mac_parse(const char *text, uint8_t ret[6], struct error *e);
 void mac_format(const uint8_t mac[6], char ret[MAC_TEXT_SIZE]);
 
+/* Is one of them a part of the other? Never where the families differ. */
+bool prefix_overlap(const struct prefix *a, const struct prefix *b);
+
 /* Canonical text of a prefix, "10.0.0.1/24", "fd00::1/64"; ret holds INET6_ADDRSTRLEN + 4 bytes. */
 void prefix_format(const struct prefix *p, char *ret);

@@ -52,14 +52,49 @@ text_puts(struct text *t, const char *string)
 void
 text_number(struct text *t, int64_t number)
 {
-	char digits[24];
-	text_put(t, digits, (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)number));
+	char digits[24], *end = digits + sizeof(digits), *d = end;
+	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	do
+		*--d = (char)('0' + left % 10);
+	while (left /= 10);
+	if (number < 0)
+		*--d = '-';
+	text_put(t, d, (size_t)(end - d));
+}
+
+void
+text_key(struct text *t, const char *key, bool first)
+{
+	size_t n = strlen(key);
+
+	if (!make_room(t, n + 4))
+		return;
+	char *p = t->bytes + t->length;
+	if (!first)
+		*p++ = ',';
+	*p++ = '"';
+	p = mempcpy(p, key, n);
+	*p++ = '"';
+	*p++ = ':';
+	t->length = (size_t)(p - t->bytes);
 }
 
 static bool
 is_plain(unsigned char c)
 {
 	return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* How many bytes of the string are plain ASCII, with nothing to check or to escape. */
+static size_t
+plain_length(const char *string)
+{
+	size_t n = 0;
+
+	while (is_plain((unsigned char)string[n]) && (unsigned char)string[n] < 0x80)
+		n++;
+	return n;
 }
 
 static void
@@ -95,6 +130,16 @@ put_string(struct text *t, const char *string)
 void
 text_string(struct text *t, const char *string)
 {
+	size_t n = plain_length(string);
+
+	if (string[n] == '\0' && make_room(t, n + 2)) { /* nearly all of them */
+		char *p = t->bytes + t->length;
+		*p++ = '"';
+		p = mempcpy(p, string, n);
+		*p = '"';
+		t->length += n + 2;
+		return;
+	}
 	if (utf8_is_valid(string, strlen(string))) {
 		put_string(t, string);
 		return;

@@ -16,6 +16,9 @@ void text_put(struct text *t, const char *bytes, size_t length);
 void text_puts(struct text *t, const char *string);
 void text_number(struct text *t, int64_t number);
 
+/* "KEY": of an object, after a comma unless it is the first. The key needs no escaping. */
+void text_key(struct text *t, const char *key, bool first);
+
 /* A JSON string with its quotes (RFC 8259); bytes that are no UTF-8 are cleaned (utf8_clean()). */
 void text_string(struct text *t, const char *string);
 

@@ -44,7 +44,16 @@
 #define QUIET_TICKS 10 /* without a crowd until it need not any more */
 
 enum timer { TIMER_TICK, TIMER_WATCHDOG, TIMER_STOP, TIMER_EVENTS, N_TIMERS };
-enum source { SOURCE_TERM, SOURCE_INT, SOURCE_HUP, SOURCE_WORKERS, SOURCE_EVENTS, SOURCE_WATCH, N_SOURCES };
+enum source {
+	SOURCE_TERM,
+	SOURCE_INT,
+	SOURCE_HUP,
+	SOURCE_WORKERS,
+	SOURCE_EVENTS,
+	SOURCE_WATCH,
+	SOURCE_SLOTS,
+	N_SOURCES
+};
 
 struct daemon {
 	const struct options *options;
@@ -80,7 +89,11 @@ policy_of(const struct settings *s)
 {
 	return (struct manager_policy){ .remake_lost = s->remake_lost == 1,
 					.namespaces_per_user = (unsigned)s->namespaces_per_user,
-					.links_per_user = (unsigned)s->links_per_user };
+					.links_per_user = (unsigned)s->links_per_user,
+					.slots_per_user = (unsigned)s->slots_per_user,
+					.acquires_per_second = (unsigned)s->acquires_per_second,
+					.slots_reserved = (unsigned)s->slots_reserved,
+					.grace_seconds = (unsigned)s->grace };
 }
 
 static int
@@ -121,10 +134,13 @@ update_status(struct daemon *d)
 	struct manager_stats s = manager_stats(d->manager);
 	char text[sizeof(d->status)];
 
-	snprintf(text, sizeof(text), "%lld namespaces, %lld links, %lld lost, %lld draining%s%s",
-		 (long long)s.namespaces, (long long)s.links, (long long)s.lost, (long long)s.draining,
-		 s.reconciled ? "" : "; comparing records with the kernel",
-		 s.writable ? "" : "; the state cannot be written");
+	snprintf(
+		text, sizeof(text),
+		"%lld namespaces, %lld links, %lld networks, %lld slots leased, %lld ready, %lld lost, %lld draining%s%s",
+		(long long)s.namespaces, (long long)s.links, (long long)s.networks, (long long)s.slots_leased,
+		(long long)s.slots_ready, (long long)s.lost, (long long)s.draining,
+		s.reconciled ? "" : "; comparing records with the kernel",
+		s.writable ? "" : "; the state cannot be written");
 	if (strcmp(text, d->status) == 0)
 		return;
 	memcpy(d->status, text, sizeof(text));
@@ -153,7 +169,7 @@ adjust_priority(struct daemon *d)
 static void
 check_stopped(struct daemon *d)
 {
-	if (d->stopping && workers_pending(d->workers) == 0)
+	if (d->stopping && workers_pending(d->workers) == 0 && manager_slots_pending(d->manager) == 0)
 		event_base_loopbreak(d->base);
 }
 
@@ -214,6 +230,15 @@ on_workers(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct daemon *d = arg;
 	workers_collect(d->workers);
+	manager_settle(d->manager);
+	check_stopped(d);
+}
+
+static void
+on_slots(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+{
+	struct daemon *d = arg;
+	manager_slots(d->manager);
 	manager_settle(d->manager);
 	check_stopped(d);
 }
@@ -316,6 +341,7 @@ start_manager(struct daemon *d, struct error *e)
 					   .site = d->site,
 					   .boot = boot,
 					   .state_directory = d->options->state_directory,
+					   .runtime_directory = d->options->runtime_directory,
 					   .policy = policy_of(&d->settings) };
 	err = manager_new(&options, &d->manager, e);
 	if (err == 0)
@@ -396,6 +422,7 @@ add_events(struct daemon *d, struct error *e)
 		{ &d->sources[SOURCE_WORKERS], workers_fd(d->workers), EV_READ | EV_PERSIST, on_workers, 0 },
 		{ &d->sources[SOURCE_EVENTS], manager_events_fd(d->manager), EV_READ | EV_PERSIST, on_kernel, 0 },
 		{ &d->sources[SOURCE_WATCH], manager_watch_fd(d->manager), EV_READ | EV_PERSIST, on_kernel, 0 },
+		{ &d->sources[SOURCE_SLOTS], manager_slots_fd(d->manager), EV_READ | EV_PERSIST, on_slots, 0 },
 	};
 	int err = 0;
 

@@ -64,6 +64,42 @@ request_fd(const struct request *r, int64_t index)
 	return index >= 0 && index < r->n_fds ? r->fds[index] : -1;
 }
 
+int
+request_pidfd(const struct request *r)
+{
+	return r->connection ? r->sink->pidfd(r->connection) : -ESRCH;
+}
+
+int
+request_bond(struct request *r, struct bond *b)
+{
+	if (!r->connection)
+		return -ENOTCONN;
+	bond_release(b);
+	LIST_INSERT_HEAD(r->sink->bonds(r->connection), b, link);
+	return 0;
+}
+
+void
+bond_release(struct bond *b)
+{
+	if (!b->link.le_prev)
+		return;
+	LIST_REMOVE(b, link);
+	b->link.le_prev = NULL;
+}
+
+void
+bonds_break(struct bonds *bonds)
+{
+	struct bond *b;
+
+	while ((b = LIST_FIRST(bonds))) {
+		bond_release(b);
+		b->broken(b);
+	}
+}
+
 void
 request_on_end(struct request *r, void (*ended)(struct request *r, void *arg), void *arg)
 {

@@ -15,12 +15,18 @@ struct dispatcher {
 	const char *vendor, *product, *version, *url;
 };
 
+LIST_HEAD(bonds, bond);
+
 /* Where answers go: the connection, seen from below. */
 struct reply_sink {
 	/* One message, NUL included in the bytes but not in `length`. Takes `fd` (-1: none). */
 	void (*send)(void *connection, const char *text, size_t length, int fd);
 	/* May a stream write more right now? */
 	bool (*room)(void *connection);
+	/* What is bound to the connection, which calls bonds_break() when it ends. */
+	struct bonds *(*bonds)(void *connection);
+	/* See request_pidfd(). */
+	int (*pidfd)(void *connection);
 	/* The request has had its final answer and is freed by the caller of this. */
 	void (*finished)(void *connection);
 };
@@ -37,3 +43,6 @@ void request_pump(struct request *r);
 
 /* The peer is gone: nobody waits for answers. The request ends now, or when its handler answers. */
 void request_hangup(struct request *r);
+
+/* The connection ended: every bond is released and told so. */
+void bonds_break(struct bonds *bonds);

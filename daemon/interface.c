@@ -6,11 +6,11 @@
 
 const struct interface manager_interface = {
 	.name = MODEL_INTERFACE,
-	.doc = "The namespaces and links of this host. Requests that would take something away from another user, and those "
+	.doc = "The namespaces, links and networks of this host. Requests that would take something away from another user, and those "
 	       "about objects that are not there, get the same answer: NotFound. A field that is absent and one that is null "
 	       "are the same",
-	.tables =
-		(const struct method *const[]){ query_methods, namespace_methods, process_methods, link_methods, NULL },
+	.tables = (const struct method *const[]){ query_methods, namespace_methods, process_methods, link_methods,
+						  network_methods, slot_methods, NULL },
 	.errors =
 		(const enum error_code[]){
 			ERROR_INVALID_VALUE,  ERROR_NOT_FOUND,

@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "message-ids.h"
+#include "slots.h"
 
 #define PARK_MS 5000
 
@@ -80,6 +81,23 @@ compare_address(const void *key, const void *item)
 
 /* ---- objects ---- */
 
+#define KIND(member, tag, ...)                                                                                    \
+	{                                                                                                         \
+		.type = &tag##_type, .value = offsetof(struct object, member),                                    \
+		.name = offsetof(struct object, member.name), .state = offsetof(struct object, member.state),     \
+		.owner = offsetof(struct object, member.owner),                                                   \
+		.generation = offsetof(struct object, member.generation),                                         \
+		.message = offsetof(struct object, member.message), .boot = offsetof(struct object, member.boot), \
+		.changing = offsetof(struct object, member.changing), __VA_ARGS__                                 \
+	}
+
+const struct object_kind_ops object_kinds[] = {
+	[OBJECT_NAMESPACE] = KIND(ns, namespace, .word = "namespace", .list = "nsc list", .repair = "nsc repair"),
+	[OBJECT_LINK] = KIND(link, link, .word = "link", .list = "nsc link list", .repair = "nsc link repair"),
+	[OBJECT_NETWORK] =
+		KIND(network, network, .word = "network", .list = "nsc network list", .repair = "nsc network repair"),
+};
+
 struct object *
 object_new(enum object_kind kind)
 {
@@ -89,10 +107,7 @@ object_new(enum object_kind kind)
 	o->kind = kind;
 	o->nsid = o->pidfd = -1;
 	LIST_INIT(&o->waiters);
-	if (kind == OBJECT_NAMESPACE)
-		fields_init(&namespace_type, &o->ns);
-	else
-		fields_init(&link_type, &o->link);
+	fields_init(object_kinds[kind].type, object_at(o, object_kinds[kind].value));
 	for (unsigned i = 0; i < 2; i++)
 		o->places[i] = (struct place){ .object = o, .end = i };
 	return o;
@@ -103,40 +118,36 @@ object_free(struct object *o)
 {
 	if (!o)
 		return;
-	if (o->kind == OBJECT_NAMESPACE)
-		namespace_done(&o->ns);
-	else
-		link_done(&o->link);
+	fields_done(object_kinds[o->kind].type, object_at(o, object_kinds[o->kind].value));
+	network_state_free(o->net);
 	if (o->pidfd >= 0)
 		close(o->pidfd);
 	free(o);
 }
 
-const char *
-object_word(const struct object *o)
-{
-	return o->kind == OBJECT_NAMESPACE ? "namespace" : "link";
-}
-
 bool
 object_is_persistent(const struct object *o)
 {
-	return (o->kind == OBJECT_NAMESPACE ? o->ns.lifetime : o->link.lifetime) == LIFETIME_PERSISTENT;
+	switch (o->kind) {
+	case OBJECT_NAMESPACE:
+		return o->ns.lifetime == LIFETIME_PERSISTENT;
+	case OBJECT_LINK:
+		return o->link.lifetime == LIFETIME_PERSISTENT;
+	default:
+		return true;
+	}
 }
 
 void
 object_set_state(struct object *o, int state)
 {
-	if (o->kind == OBJECT_NAMESPACE)
-		o->ns.state = state;
-	else
-		o->link.state = state;
+	*(int *)object_at(o, object_kinds[o->kind].state) = state;
 }
 
 void
 object_set_message(struct object *o, const char *fmt, ...)
 {
-	char **message = o->kind == OBJECT_NAMESPACE ? &o->ns.message : &o->link.message;
+	char **message = object_at(o, object_kinds[o->kind].message);
 	char *text = NULL;
 
 	if (fmt) {
@@ -153,14 +164,14 @@ object_set_message(struct object *o, const char *fmt, ...)
 static struct index *
 index_of(struct manager *m, const struct object *o)
 {
-	return o->kind == OBJECT_NAMESPACE ? &m->namespaces : &m->links;
+	return o->kind == OBJECT_NAMESPACE ? &m->namespaces : o->kind == OBJECT_LINK ? &m->links : &m->networks;
 }
 
 int
 object_insert(struct manager *m, struct object *o)
 {
 	int r = index_add(index_of(m, o), object_name(o), o);
-	if (r < 0 || o->kind == OBJECT_NAMESPACE)
+	if (r < 0 || o->kind != OBJECT_LINK)
 		return r;
 	for (unsigned i = 0; i < o->link.ends.n && r == 0; i++)
 		r = index_add(&m->ends, link_end(o, i), &o->places[i]);
@@ -218,7 +229,7 @@ object_remove(struct manager *m, struct object *o)
 		index_remove(x, object_name(o));
 	index_remove(&m->suspects, o);
 	object_set_nsid(m, o, -1);
-	if (o->kind == OBJECT_NAMESPACE)
+	if (o->kind != OBJECT_LINK)
 		return;
 	for (unsigned i = 0; i < o->link.ends.n; i++) {
 		if (index_find(&m->ends, link_end(o, i)) == &o->places[i])
@@ -237,6 +248,12 @@ struct object *
 find_link(const struct manager *m, const char *name)
 {
 	return index_find(&m->links, name);
+}
+
+struct object *
+find_network(const struct manager *m, const char *name)
+{
+	return index_find(&m->networks, name);
 }
 
 struct place *
@@ -276,7 +293,7 @@ peer_is_root(const struct peer *p)
 bool
 peer_sees(const struct peer *p, const struct object *o)
 {
-	return peer_is_root(p) || object_owner(o) == (int64_t)p->uid;
+	return peer_is_root(p) || o->kind == OBJECT_NETWORK || object_owner(o) == (int64_t)p->uid;
 }
 
 static bool
@@ -289,12 +306,13 @@ int
 look_up(struct manager *m, struct request *r, enum object_kind kind, const char *name, int64_t generation,
 	struct object **ret, struct error *e)
 {
-	bool ns = kind == OBJECT_NAMESPACE;
-	struct object *o = ns ? find_namespace(m, name) : find_link(m, name);
+	struct object *o = kind == OBJECT_NAMESPACE ? find_namespace(m, name) :
+			   kind == OBJECT_LINK	    ? find_link(m, name) :
+						      find_network(m, name);
 
 	if (!o || !peer_sees(request_peer(r), o))
 		return error_set(e, ERROR_NOT_FOUND, "name", "no %s \"%s\"; \"%s\" shows what there is",
-				 ns ? "namespace" : "link", name, ns ? "nsc list" : "nsc link list");
+				 object_kinds[kind].word, name, object_kinds[kind].list);
 	if (generation != FIELD_ABSENT_INT && generation != object_generation(o))
 		return error_set(e, ERROR_STALE_GENERATION, "generation",
 				 "%s \"%s\" is of generation %lld now, not %lld: it is another one", object_word(o),
@@ -386,6 +404,7 @@ manager_settle(struct manager *m)
 {
 	drain_settle(m);
 	suspects_check(m);
+	slots_settle(m);
 	if (!m->retry_parked)
 		return;
 	m->retry_parked = false;
@@ -441,7 +460,7 @@ operation_start(struct operation *op, void (*run)(struct job *j, void *thread), 
 	op->job.run = run;
 	op->job.done = operation_back;
 	op->finish = done;
-	workers_submit(op->m->workers, &op->job);
+	workers_submit(op->pool ? op->pool : op->m->workers, &op->job);
 }
 
 /* The record of an object as it will be, without touching the object: the main thread may be reading it. */
@@ -457,6 +476,13 @@ record_text(struct manager *m, const struct record *r, char **ret, struct error 
 		if (r->cookie)
 			ns.cookie = (int64_t)r->cookie;
 		return fields_to_text(&namespace_type, &ns, VIEW_RECORD, ret, e);
+	}
+	if (r->object->kind == OBJECT_NETWORK) {
+		struct network network = r->network ? *r->network : r->object->network;
+		network.state = r->state;
+		network.changing = r->changing;
+		network.boot = m->boot;
+		return fields_to_text(&network_type, &network, VIEW_RECORD, ret, e);
 	}
 	struct link link = r->link ? *r->link : r->object->link;
 	link.changing = r->changing;
@@ -560,7 +586,7 @@ manager_new(const struct manager_options *o, struct manager **ret, struct error 
 	m->policy = o->policy;
 	m->watch_fd = -1;
 	snprintf(m->boot, sizeof(m->boot), "%s", o->boot);
-	m->namespaces.compare = m->links.compare = compare_name;
+	m->namespaces.compare = m->links.compare = m->networks.compare = compare_name;
 	m->ends.compare = compare_end;
 	m->ifindexes.compare = compare_ifindex;
 	m->nsids.compare = compare_nsid;
@@ -575,6 +601,8 @@ manager_new(const struct manager_options *o, struct manager **ret, struct error 
 	m->state_directory = strdup(o->state_directory);
 
 	int err = m->state_directory ? watch_open(m, e) : error_errno(e, ENOMEM, "starting the manager");
+	if (err == 0)
+		err = slots_new(m, o->runtime_directory, e);
 	if (err == 0)
 		err = reconcile_load(m, e);
 	if (err < 0) {
@@ -625,6 +653,9 @@ manager_free(struct manager *m)
 	index_done(&m->ends);
 	index_done(&m->ifindexes);
 	index_done(&m->nsids);
+	slots_stop(m);
+	slots_free(m);
+	free_objects(&m->networks);
 	free_objects(&m->links);
 	free_objects(&m->namespaces);
 	for (size_t i = 0; i < m->host_links.n; i++)
@@ -643,6 +674,8 @@ manager_tick(struct manager *m)
 		return;
 	if (m->retry_start)
 		reconcile_start(m);
+	if (m->retry_audit)
+		slots_audit_start(m);
 	store_tick(m);
 	confirm_tick(m);
 	parked_tick(m);
@@ -650,6 +683,7 @@ manager_tick(struct manager *m)
 	attached_tick(m);
 	watch_tick(m);
 	suspects_check(m);
+	slots_tick(m);
 }
 
 struct manager_stats
@@ -671,6 +705,16 @@ manager_stats(const struct manager *m)
 		s.links++;
 		s.lost += o->link.state == STATE_LOST;
 		s.draining += o->link.state == STATE_DRAINING;
+	}
+	for (size_t i = 0; i < m->networks.n; i++) {
+		const struct object *o = m->networks.v[i];
+		s.networks++;
+		s.lost += o->network.state == STATE_LOST;
+		s.draining += o->network.state == STATE_DRAINING;
+		s.slots_ready += o->net->n[RECORD_READY];
+		s.slots_leased += o->net->n[RECORD_LEASED];
+		s.slots_making += o->net->n[RECORD_MAKING] + o->net->n[RECORD_PREPARING];
+		s.slots_draining += o->net->n[RECORD_DRAINING];
 	}
 	return s;
 }

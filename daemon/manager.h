@@ -17,14 +17,18 @@ struct workers;
 struct manager_policy {
 	bool remake_lost;			      /* make vanished objects again by itself */
 	unsigned namespaces_per_user, links_per_user; /* of a uid other than root's */
+	unsigned slots_per_user, acquires_per_second; /* the same */
+	unsigned slots_reserved;		      /* of each network, for root */
+	unsigned grace_seconds; /* for leases bound to a connection, after a start, to be taken up again */
 };
 
 struct manager_options {
 	struct workers *workers; /* whose threads have a struct kernel as their context */
 	struct store *store;
 	struct netns_site *site;
-	const char *boot;	     /* boot id */
-	const char *state_directory; /* for GetStatus */
+	const char *boot;	       /* boot id */
+	const char *state_directory;   /* for GetStatus */
+	const char *runtime_directory; /* of the vault and the table of slots */
 	struct manager_policy policy;
 };
 
@@ -47,12 +51,20 @@ bool manager_events(struct manager *m);
 int manager_watch_fd(const struct manager *m);
 bool manager_watch(struct manager *m);
 
+/* To be called when the descriptor is readable: everything about slots. */
+int manager_slots_fd(const struct manager *m);
+void manager_slots(struct manager *m);
+
+/* Jobs about slots, queued or running. */
+unsigned manager_slots_pending(const struct manager *m);
+
 /* To be called about every 100 ms, and after workers_collect(). */
 void manager_tick(struct manager *m);
 void manager_settle(struct manager *m);
 
 struct manager_stats {
-	int64_t namespaces, links, lost, draining, foreign, sequence;
+	int64_t namespaces, links, networks, lost, draining, foreign, sequence;
+	int64_t slots_ready, slots_leased, slots_draining, slots_making;
 	bool reconciled, writable;
 };
 struct manager_stats manager_stats(const struct manager *m);

@@ -22,7 +22,8 @@
 
 struct status {
 	const char *version, *boot, *directory;
-	int64_t pid, started, namespaces, links, lost, draining, foreign, connections, requests, sequence;
+	int64_t pid, started, namespaces, links, networks, ready_slots, leased_slots, draining_slots;
+	int64_t lost, draining, foreign, connections, requests, sequence;
 	int ready, writable;
 };
 
@@ -36,6 +37,10 @@ static const struct type status_out = {
 		F(status, ready, "ready", FIELD_BOOL, .doc = "Records and kernel have been brought together after the start"),
 		F(status, namespaces, "namespaces", FIELD_INT, .doc = "Namespaces of nsd"),
 		F(status, links, "links", FIELD_INT, .doc = "Links of nsd"),
+		F(status, networks, "networks", FIELD_INT, .doc = "Networks of nsd"),
+		F(status, ready_slots, "readySlots", FIELD_INT, .doc = "Slots in pools"),
+		F(status, leased_slots, "leasedSlots", FIELD_INT, .doc = "Slots that somebody has"),
+		F(status, draining_slots, "drainingSlots", FIELD_INT, .doc = "Slots that are being destroyed"),
 		F(status, lost, "lost", FIELD_INT, .doc = "Objects that vanished from the kernel"),
 		F(status, draining, "draining", FIELD_INT, .doc = "Objects that are being removed"),
 		F(status, foreign, "foreign", FIELD_INT, .doc = "Namespaces in the same directory that nsd did not make"),
@@ -151,12 +156,11 @@ static const struct type open_out = {
 int
 not_ready(const struct object *o, struct error *e)
 {
-	bool ns = o->kind == OBJECT_NAMESPACE;
-	const char *message = ns ? o->ns.message : o->link.message;
+	const char *message = object_message(o);
 
 	if (object_state(o) == STATE_LOST)
-		return error_set(e, ERROR_LOST, "name", "%s \"%s\" is lost: %s; nsc %srepair %s", object_word(o),
-				 object_name(o), message ? message : "it vanished from the kernel", ns ? "" : "link ",
+		return error_set(e, ERROR_LOST, "name", "%s \"%s\" is lost: %s; %s %s", object_word(o), object_name(o),
+				 message ? message : "it vanished from the kernel", object_kinds[o->kind].repair,
 				 object_name(o));
 	return error_set(e, ERROR_DRAINING, "name", "%s \"%s\" is being removed%s%s", object_word(o), object_name(o),
 			 message ? ": " : "", message ? message : "");
@@ -176,6 +180,10 @@ get_status(void *context, struct request *r, void *in UNUSED, struct error *e UN
 		.ready = s.reconciled,
 		.namespaces = s.namespaces,
 		.links = s.links,
+		.networks = s.networks,
+		.ready_slots = s.slots_ready,
+		.leased_slots = s.slots_leased,
+		.draining_slots = s.slots_draining,
 		.lost = s.lost,
 		.draining = s.draining,
 		.foreign = s.foreign,

@@ -5,7 +5,8 @@
 #include "object.h"
 
 /* Each ended by a zero entry; interface.c puts them together. */
-extern const struct method namespace_methods[], link_methods[], query_methods[], process_methods[];
+extern const struct method namespace_methods[], link_methods[], query_methods[], process_methods[], network_methods[],
+	slot_methods[];
 
 /* A namespace as replies show it: with the nsid that the kernel gave. Shallow. */
 struct namespace shown(const struct object *o);

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "methods.h"
-#include "object.h"
+#include "slots.h"
 
 #define QUEUE_MAX 16384
 #define SNAPSHOT_BATCH 32
@@ -27,6 +27,8 @@ struct monitor_reply {
 	int event;
 	struct namespace *ns;
 	struct link *link;
+	struct network *network;
+	const struct slot *slot;
 };
 
 /* clang-format off */
@@ -50,6 +52,10 @@ const struct type monitor_reply_type = {
 		  .offset = offsetof(struct monitor_reply, ns), .doc = "To which namespace, as it is now" },
 		{ .name = "link", .type = FIELD_STRUCT, .flags = FIELD_NULLABLE, .of = &link_type,
 		  .offset = offsetof(struct monitor_reply, link), .doc = "To which link, as it is now" },
+		{ .name = "network", .type = FIELD_STRUCT, .flags = FIELD_NULLABLE, .of = &network_type,
+		  .offset = offsetof(struct monitor_reply, network), .doc = "To which network, as it is now" },
+		{ .name = "slot", .type = FIELD_STRUCT, .flags = FIELD_NULLABLE, .of = &slot_type,
+		  .offset = offsetof(struct monitor_reply, slot), .doc = "To which slot, as it is now" },
 		{ 0 },
 	},
 };
@@ -60,6 +66,7 @@ struct news {
 	unsigned references;
 	enum change change;
 	struct object *copy; /* the object as it was then */
+	struct slot slot;    /* or this slot */
 };
 
 struct subscriber {
@@ -67,8 +74,9 @@ struct subscriber {
 	struct manager *m;
 	struct request *request;
 	struct peer peer;
-	enum { TELL_NAMESPACES, TELL_LINKS, TELL_SYNCED, TELL_CHANGES } phase;
+	enum { TELL_NAMESPACES, TELL_LINKS, TELL_NETWORKS, TELL_SLOTS, TELL_SYNCED, TELL_CHANGES } phase;
 	char cursor[NAME_MAX_LENGTH + 1]; /* the last name told of this phase; "" at its start */
+	uint32_t record;		  /* TELL_SLOTS: the next of the table */
 	int64_t sequence;
 	struct news **queue;
 	size_t first, n, size;
@@ -81,6 +89,7 @@ news_release(struct news *news)
 	if (--news->references > 0)
 		return;
 	object_free(news->copy);
+	slot_done(&news->slot);
 	free(news);
 }
 
@@ -91,16 +100,20 @@ news_new(enum change change, const struct object *o)
 	struct object *copy = object_new(o->kind);
 	int err = news && copy ? 0 : -ENOMEM;
 
-	if (err == 0)
-		err = o->kind == OBJECT_NAMESPACE ? fields_copy(&namespace_type, &o->ns, &copy->ns, NULL) :
-						    fields_copy(&link_type, &o->link, &copy->link, NULL);
+	if (err == 0) {
+		const struct object_kind_ops *kind = &object_kinds[o->kind];
+		fields_init(&slot_type, &news->slot);
+		err = fields_copy(kind->type, object_at(o, kind->value), object_at(copy, kind->value), NULL);
+	}
 	if (err < 0) {
 		object_free(copy);
 		free(news);
 		return NULL;
 	}
 	copy->nsid = o->nsid;
-	*news = (struct news){ .references = 1, .change = change, .copy = copy };
+	news->references = 1;
+	news->change = change;
+	news->copy = copy;
 	return news;
 }
 
@@ -113,10 +126,54 @@ tell(struct subscriber *s, enum change change, struct object *o)
 	if (o && o->kind == OBJECT_NAMESPACE) {
 		ns = shown(o); /* a worker may be reading the object itself */
 		reply.ns = &ns;
-	} else if (o) {
+	} else if (o && o->kind == OBJECT_LINK) {
 		reply.link = &o->link;
+	} else if (o) {
+		reply.network = &o->network;
 	}
 	request_continue(s->request, &monitor_reply_type, &reply);
+}
+
+static void
+tell_slot(struct subscriber *s, enum change change, const struct slot *slot)
+{
+	struct monitor_reply reply = { .sequence = s->sequence, .event = change, .slot = slot };
+	request_continue(s->request, &monitor_reply_type, &reply);
+}
+
+static const struct index *
+index_of_phase(const struct subscriber *s)
+{
+	return s->phase == TELL_NAMESPACES ? &s->m->namespaces :
+	       s->phase == TELL_LINKS	   ? &s->m->links :
+					     &s->m->networks;
+}
+
+static bool
+sees_slot(const struct subscriber *s, const struct slot *slot)
+{
+	return peer_is_root(&s->peer) || slot->owner == (int64_t)s->peer.uid;
+}
+
+/* As tell_objects(). */
+static bool
+tell_slots(struct subscriber *s)
+{
+	const struct slots *slots = s->m->slots;
+
+	for (unsigned n = 0; n < SNAPSHOT_BATCH; s->record++) {
+		if (s->record >= slots->n_records)
+			return false;
+		const struct slot_object *o = slots->by_record[s->record];
+		if (!o)
+			continue;
+		struct slot_view v;
+		slot_show(s->m, o, &v);
+		n++;
+		if (sees_slot(s, &v.slot))
+			tell_slot(s, CHANGE_PRESENT, &v.slot);
+	}
+	return true;
 }
 
 /* The next objects of the snapshot; false when the phase is over. */
@@ -148,7 +205,10 @@ tell_queued(struct subscriber *s)
 	s->n--;
 	if (s->phase == TELL_CHANGES)
 		s->sequence++;
-	tell(s, news->change, news->copy);
+	if (news->copy)
+		tell(s, news->change, news->copy);
+	else
+		tell_slot(s, news->change, &news->slot);
 	news_release(news);
 	return true;
 }
@@ -173,7 +233,7 @@ fill(struct request *r, void *arg)
 		s->sequence = s->m->sequence;
 		tell(s, CHANGE_SYNCED, NULL);
 		s->phase = TELL_CHANGES;
-	} else if (!tell_objects(s, s->phase == TELL_NAMESPACES ? &s->m->namespaces : &s->m->links)) {
+	} else if (!(s->phase == TELL_SLOTS ? tell_slots(s) : tell_objects(s, index_of_phase(s)))) {
 		s->phase++;
 		s->cursor[0] = '\0';
 	}
@@ -212,10 +272,8 @@ is_told(const struct subscriber *s, const struct object *o)
 {
 	if (s->phase >= TELL_SYNCED)
 		return true;
-	if (o->kind == OBJECT_LINK && s->phase == TELL_NAMESPACES)
-		return false;
-	if (o->kind == OBJECT_NAMESPACE && s->phase == TELL_LINKS)
-		return true;
+	if ((int)o->kind != (int)s->phase) /* both begin with namespaces, links, networks */
+		return (int)o->kind < (int)s->phase;
 	return strcmp(object_name(o), s->cursor) <= 0;
 }
 
@@ -252,6 +310,37 @@ announce(struct manager *m, enum change change, struct object *o)
 	for (s = LIST_FIRST(&m->subscribers); s; s = next) {
 		next = LIST_NEXT(s, entry);
 		if (!peer_sees(&s->peer, o) || !is_told(s, o))
+			continue;
+		if (!news || enqueue(s, news) < 0)
+			s->overrun = true;
+		request_stream_wake(s->request);
+	}
+	if (news)
+		news_release(news);
+}
+
+/* What nobody hears of costs next to nothing: slots come and go by the thousand. */
+void
+announce_slot(struct manager *m, enum change change, const struct slot_object *o)
+{
+	struct subscriber *s, *next;
+	struct slot_view v;
+
+	m->sequence++;
+	if (LIST_EMPTY(&m->subscribers))
+		return;
+	slot_show(m, o, &v);
+	struct news *news = calloc(1, sizeof(*news));
+	if (news) {
+		news->references = 1;
+		news->change = change;
+		if (fields_copy(&slot_type, &v.slot, &news->slot, NULL) < 0)
+			free(TAKE_PTR(news));
+	}
+	for (s = LIST_FIRST(&m->subscribers); s; s = next) {
+		next = LIST_NEXT(s, entry);
+		bool told = s->phase >= TELL_SYNCED || (s->phase == TELL_SLOTS && o->record < s->record);
+		if (!told || !sees_slot(s, &v.slot))
 			continue;
 		if (!news || enqueue(s, news) < 0)
 			s->overrun = true;

@@ -14,6 +14,7 @@
 #define UPLINK "uplink"		/* in a router: towards the host, in a shard: towards the root router */
 #define SLOT_INTERFACE "slot"	/* + number in the network: a slot's end in its router */
 #define SHARD_INTERFACE "shard" /* + number: a shard's end in the root router */
+#define SLOT_NUMBER_MAX 65535
 
 /* The ends of slots in one router: the number-th slot of the network has interface slot<number> with index
  * first_ifindex + (number - first). */

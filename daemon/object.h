@@ -23,7 +23,7 @@
 #include "link.h"
 #include "manager.h"
 #include "method.h"
-#include "model.h"
+#include "model-network.h"
 #include "names.h"
 #include "netns.h"
 #include "store.h"
@@ -31,7 +31,15 @@
 
 #define MAX_LINKS_PER_REQUEST 16
 
-enum object_kind { OBJECT_NAMESPACE, OBJECT_LINK };
+enum object_kind { OBJECT_NAMESPACE, OBJECT_LINK, OBJECT_NETWORK };
+
+/* What the kinds have in common, each at its own place. */
+struct object_kind_ops {
+	const char *word, *list, *repair; /* "link", "nsc link list", "nsc link repair" */
+	const struct type *type;
+	size_t value, name, state, owner, generation, message, boot, changing;
+};
+extern const struct object_kind_ops object_kinds[];
 
 enum change { /* names in monitor.c */
 	      CHANGE_PRESENT,
@@ -57,11 +65,13 @@ struct object {
 	union {
 		struct namespace ns;
 		struct link link;
+		struct network network;
 	};
-	bool busy;    /* an operation has it */
-	bool remake;  /* to be made again by the start-up */
-	bool suspect; /* an event says that it may have drifted */
-	bool renew;   /* suspect for a reason that the mirror cannot settle: ask the kernel */
+	struct network_state *net; /* of a network: what is not recorded */
+	bool busy;		   /* an operation has it */
+	bool remake;		   /* to be made again by the start-up */
+	bool suspect;		   /* an event says that it may have drifted */
+	bool renew;		   /* suspect for a reason that the mirror cannot settle: ask the kernel */
 
 	/* namespaces */
 	int nsid; /* -1 unknown */
@@ -125,6 +135,8 @@ struct manager {
 
 	struct index namespaces; /* struct object by name; foreign ones too */
 	struct index links;	 /* struct object by name */
+	struct index networks;	 /* struct object by name */
+	struct slots *slots;	 /* what belongs to networks; slots.h */
 	struct index ends;	 /* struct place by (namespace, interface) */
 	struct index ifindexes;	 /* struct place by (cookie, ifindex) */
 	struct index nsids;	 /* struct object by nsid */
@@ -163,6 +175,7 @@ struct manager {
 	bool resync, resyncing; /* events were lost; the look at everything is under way */
 	bool behind;		/* there are more events than one reading takes */
 	bool taking_inventory;	/* events wait: those of before are read, later ones come after it */
+	bool retry_audit;	/* the look at the slots failed */
 	unsigned reconciling;	/* operations of the start-up still under way */
 };
 
@@ -171,6 +184,7 @@ struct operation {
 	struct job job;
 	void (*finish)(struct operation *op);
 	struct manager *m;
+	struct workers *pool;	 /* NULL: the manager's */
 	struct request *request; /* NULL: of nsd's own accord */
 	struct object **objects; /* locked while it runs */
 	unsigned n_objects;
@@ -179,28 +193,46 @@ struct operation {
 	struct error error;
 };
 
+static inline void *
+object_at(const struct object *o, size_t offset)
+{
+	return (char *)(uintptr_t)o + offset;
+}
+
 static inline const char *
 object_name(const struct object *o)
 {
-	return o->kind == OBJECT_NAMESPACE ? o->ns.name : o->link.name;
+	return *(char **)object_at(o, object_kinds[o->kind].name);
 }
 
 static inline int
 object_state(const struct object *o)
 {
-	return o->kind == OBJECT_NAMESPACE ? o->ns.state : o->link.state;
+	return *(int *)object_at(o, object_kinds[o->kind].state);
 }
 
 static inline int64_t
 object_owner(const struct object *o)
 {
-	return o->kind == OBJECT_NAMESPACE ? o->ns.owner : o->link.owner;
+	return *(int64_t *)object_at(o, object_kinds[o->kind].owner);
 }
 
 static inline int64_t
 object_generation(const struct object *o)
 {
-	return o->kind == OBJECT_NAMESPACE ? o->ns.generation : o->link.generation;
+	return *(int64_t *)object_at(o, object_kinds[o->kind].generation);
+}
+
+static inline const char *
+object_message(const struct object *o)
+{
+	return *(char **)object_at(o, object_kinds[o->kind].message);
+}
+
+static inline const char *
+object_word(const struct object *o)
+{
+	return object_kinds[o->kind].word;
 }
 
 static inline struct end *
@@ -214,7 +246,6 @@ link_end(const struct object *o, unsigned i)
 int64_t monotonic_ms(void);
 struct object *object_new(enum object_kind kind);
 void object_free(struct object *o);
-const char *object_word(const struct object *o); /* "namespace" or "link" */
 
 /* Puts an object into the indexes by its names, with everything or nothing. -EEXIST, -ENOMEM. */
 int object_insert(struct manager *m, struct object *o);
@@ -228,6 +259,7 @@ void object_set_message(struct object *o, const char *fmt, ...) PRINTF(2, 3); /*
 
 struct object *find_namespace(const struct manager *m, const char *name);
 struct object *find_link(const struct manager *m, const char *name);
+struct object *find_network(const struct manager *m, const char *name);
 struct place *find_end(const struct manager *m, const char *namespace, const char *interface);
 struct place *find_ifindex(const struct manager *m, uint64_t cookie, int ifindex);
 struct object *find_nsid(const struct manager *m, int nsid);
@@ -261,6 +293,7 @@ struct record {
 	const struct object *object;
 	const struct namespace *ns; /* what it is to be, where that differs from what the object says */
 	const struct link *link;
+	const struct network *network;
 	int state; /* -1: delete the record */
 	bool changing, unconfirmed;
 	uint64_t cookie;     /* namespaces */

@@ -22,7 +22,7 @@
 
 #include "log.h"
 #include "message-ids.h"
-#include "object.h"
+#include "slots.h"
 
 #define STRAY_ATTEMPTS 80 /* looks, 100 ms apart, in which the kernel may finish what the last nsd left to it */
 
@@ -48,7 +48,7 @@ load_object(struct manager *m, struct object *o, const char *name, int64_t gener
 static bool
 of_this_boot(const struct manager *m, const struct object *o)
 {
-	const char *boot = o->kind == OBJECT_NAMESPACE ? o->ns.boot : o->link.boot;
+	const char *boot = *(char **)object_at(o, object_kinds[o->kind].boot);
 	return boot && strcmp(boot, m->boot) == 0;
 }
 
@@ -63,6 +63,8 @@ take_identity(struct manager *m, struct object *o)
 			o->ns.cookie = FIELD_ABSENT_INT;
 		return;
 	}
+	if (o->kind == OBJECT_NETWORK)
+		return;
 	for (unsigned i = 0; i < o->link.ends.n; i++) {
 		struct end *end = link_end(o, i);
 		bool usable = known && o->link.cookies[i] != FIELD_ABSENT_INT && end->ifindex != FIELD_ABSENT_INT;
@@ -71,18 +73,29 @@ take_identity(struct manager *m, struct object *o)
 }
 
 static int
+load_network(struct manager *m, struct object *o, const char *name, struct error *e)
+{
+	if ((!o->network.ipv4 && !o->network.ipv6) || !o->network.interface || !o->network.uplink)
+		return error_set(e, ERROR_STORE, NULL, "the record of network \"%s\" lacks a part", name);
+	return network_state_new(m, o, e);
+}
+
+static int
 load_record(const char *kind, const char *name, int64_t generation, const char *record, void *arg, struct error *e)
 {
 	struct manager *m = arg;
-	bool ns = strcmp(kind, "namespace") == 0;
+	enum object_kind k = OBJECT_NAMESPACE;
 
-	if (!ns && strcmp(kind, "link") != 0)
+	while (k <= OBJECT_NETWORK && strcmp(kind, object_kinds[k].word) != 0)
+		k++;
+	if (k > OBJECT_NETWORK)
 		return error_set(e, ERROR_STORE, NULL, "record \"%s\" is of the unknown kind \"%s\"", name, kind);
-	struct object *o = object_new(ns ? OBJECT_NAMESPACE : OBJECT_LINK);
+	struct object *o = object_new(k);
 	if (!o)
 		return error_errno(e, ENOMEM, "loading records");
-	int err = ns ? fields_from_text(&namespace_type, record, VIEW_RECORD, &o->ns, e) :
-		       fields_from_text(&link_type, record, VIEW_RECORD, &o->link, e);
+	int err = fields_from_text(object_kinds[k].type, record, VIEW_RECORD, object_at(o, object_kinds[k].value), e);
+	if (err == 0 && k == OBJECT_NETWORK)
+		err = load_network(m, o, name, e);
 	if (err == 0)
 		err = load_object(m, o, name, generation, e);
 	if (err < 0) {
@@ -266,6 +279,22 @@ remake_all(struct manager *m, const struct index *x, bool ports)
 }
 
 static unsigned
+remake_networks(struct manager *m)
+{
+	for (size_t i = 0; i < m->networks.n; i++) {
+		struct object *o = m->networks.v[i];
+		struct error e = { 0 };
+		if (!o->remake)
+			continue;
+		if (network_remake(m, NULL, o, NULL, &e) == 0)
+			m->reconciling++;
+		else
+			object_set_message(o, "cannot be made again: %s", e.text);
+	}
+	return m->reconciling;
+}
+
+static unsigned
 finish_changes(struct manager *m, const struct index *x)
 {
 	for (size_t i = 0; i < x->n; i++) {
@@ -302,18 +331,45 @@ reconcile_end(struct manager *m)
 	m->retry_parked = true;
 	resume(m);
 	s = manager_stats(m);
-	log_info("records and kernel agree: %lld namespaces, %lld links, %lld lost, %lld to be removed",
-		 (long long)s.namespaces, (long long)s.links, (long long)s.lost, (long long)s.draining);
+	log_info("records and kernel agree: %lld namespaces, %lld links, %lld networks, %lld lost, %lld to be removed",
+		 (long long)s.namespaces, (long long)s.links, (long long)s.networks, (long long)s.lost,
+		 (long long)s.draining);
 	manager_settle(m);
 }
 
-/* Namespaces, then bridges, then what may be a port of one, then changes that were cut off, then the rest. */
+/* Without slots there are no networks either. */
+static void
+lose_networks(struct manager *m)
+{
+	for (size_t i = 0; i < m->networks.n; i++) {
+		struct object *o = m->networks.v[i];
+		object_set_state(o, STATE_LOST);
+		object_set_message(o, "there can be no slots here: %s", m->slots->unavailable);
+	}
+}
+
+/* The networks' turn: they are judged by a look of their own, then made again where that is due. */
+static bool
+networks_done(struct manager *m)
+{
+	if (m->slots->unavailable[0]) {
+		lose_networks(m);
+		return true;
+	}
+	if (!m->slots->audited) {
+		slots_audit_start(m);
+		return false;
+	}
+	return remake_networks(m) == 0;
+}
+
+/* Namespaces, then bridges, then what may be a port of one, then changes that were cut off, then networks, then the rest. */
 static void
 reconcile_next(struct manager *m)
 {
 	if (remake_all(m, &m->namespaces, false) == 0 && remake_all(m, &m->links, false) == 0 &&
 	    remake_all(m, &m->links, true) == 0 && finish_changes(m, &m->namespaces) == 0 &&
-	    finish_changes(m, &m->links) == 0)
+	    finish_changes(m, &m->links) == 0 && networks_done(m))
 		reconcile_end(m);
 }
 
@@ -332,7 +388,7 @@ has_stray(const struct manager *m, const struct inventory *v)
 	for (size_t i = 0; i < v->n_links; i++) {
 		const struct link_info *info = &v->links[i];
 		if (info->group == LINK_GROUP && !find_ifindex(m, m->host_cookie, info->ifindex) &&
-		    !find_end(m, NULL, info->name))
+		    !find_end(m, NULL, info->name) && !find_uplink(m, info->name))
 			return true;
 	}
 	return false;

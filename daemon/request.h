@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "error.h"
@@ -22,6 +23,10 @@ struct peer { /* SO_PEERCRED at accept */
 const struct peer *request_peer(const struct request *r);
 bool request_more(const struct request *r); /* the caller takes several replies */
 bool request_gone(const struct request *r); /* nobody is waiting any more */
+
+/* A pidfd of the process that connected; the caller owns it. -ESRCH when that process has ended. Kernels before 6.5 know
+ * it by its pid alone: there it also fails when the connection is no more, since the pid may be another's by then. */
+int request_pidfd(const struct request *r);
 
 /* Final answers. After one of them the request may be freed at any time: do not touch `r` again. `t` NULL: empty. */
 void request_reply(struct request *r, const struct type *t, const void *value);
@@ -41,6 +46,24 @@ void request_stream_wake(struct request *r);
 
 /* Called exactly once when the request ends, by answer or by the peer going away. */
 void request_on_end(struct request *r, void (*ended)(struct request *r, void *arg), void *arg);
+
+/*
+ * Something that lasts as long as a connection. It ends when the peer closes it or dies, or shuts its writing side down
+ * while no call is under way, when the connection breaks the protocol or does not take its answers, and when the server
+ * stops; never for being idle. `broken` is then called once, the bond being released already: it may free it, and release
+ * others. Zero it before its first use.
+ */
+struct bond {
+	void (*broken)(struct bond *b);
+	LIST_ENTRY(bond) link;
+};
+
+/* Binds to the connection of a request that has had no final answer; a bond with another one goes over. -ENOTCONN when
+ * the peer is gone: then the bond is what it was. */
+int request_bond(struct request *r, struct bond *b);
+
+/* `broken` is not called any more. Fine on one that is not bound. */
+void bond_release(struct bond *b);
 
 /* A file descriptor sent with the call; -1 if `index` is out of range. Borrowed: dup to keep. */
 int request_fd(const struct request *r, int64_t index);

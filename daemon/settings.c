@@ -62,8 +62,16 @@ static const struct setting settings[] = {
 	  .doc = "Namespaces owned by one user. Root is not limited."),
 	S("Limits", "LinksPerUser", SETTING_NUMBER, links_per_user, "512", .min = 0, .max = 1000000,
 	  .doc = "Links owned by one user. Root is not limited."),
+	S("Limits", "SlotsPerUser", SETTING_NUMBER, slots_per_user, "256", .min = 0, .max = 1000000,
+	  .doc = "Slots leased by one user, of all networks. Root is not limited."),
+	S("Limits", "AcquiresPerSecond", SETTING_NUMBER, acquires_per_second, "1000", .min = 1, .max = 1000000,
+	  .doc = "Slots that one user may acquire in a second, at once or one by one. Root is not limited."),
+	S("Limits", "SlotsReserved", SETTING_NUMBER, slots_reserved, "16", .min = 0, .max = 65536,
+	  .doc = "The last slots of each network, which only root gets."),
 	S("Limits", "IdleTimeoutSec", SETTING_NUMBER, idle_timeout, "0", .min = 0, .max = 31536000,
 	  .doc = "Seconds after which a connection without a request is closed; 0: never."),
+	S("Slots", "GraceSec", SETTING_NUMBER, grace, "10", .min = 0, .max = 3600,
+	  .doc = "Seconds after a start of nsd for which leases bound to a connection wait to be taken up again."),
 	{ 0 },
 };
 /* clang-format on */
@@ -162,6 +170,17 @@ bad_value(const struct setting *s, const char *place, const char *text, struct e
 	return error_set(e, ERROR_INTERNAL, s->key, "%s has no type", s->key);
 }
 
+static void
+list_sections(char *ret, size_t size)
+{
+	const char *last = "";
+	size_t n = 0;
+
+	for (const struct setting *s = settings; s->key && n < size; last = s->section, s++)
+		if (strcmp(s->section, last) != 0)
+			n += (size_t)snprintf(ret + n, size - n, "%s[%s]", n ? ", " : "", s->section);
+}
+
 static int
 unknown(const char *place, const char *section, const char *key, struct error *e)
 {
@@ -171,9 +190,11 @@ unknown(const char *place, const char *section, const char *key, struct error *e
 	for (const struct setting *s = settings; s->key; s++)
 		if (strcmp(s->section, section) == 0 && n < sizeof(known))
 			n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", n ? ", " : "", s->key);
-	if (n == 0)
-		return error_set(e, ERROR_INVALID_VALUE, key,
-				 "%s: there is no section [%.64s]; there are [Daemon], [Limits]", place, section);
+	if (n == 0) {
+		list_sections(known, sizeof(known));
+		return error_set(e, ERROR_INVALID_VALUE, key, "%s: there is no section [%.64s]; there are %s", place,
+				 section, known);
+	}
 	return error_set(e, ERROR_INVALID_VALUE, key, "%s: there is no %.64s= in [%s]; there are %s", place, key,
 			 section, known);
 }

@@ -17,7 +17,12 @@ struct settings {
 	int64_t connections_per_user; /* ConnectionsPerUser=; root is not limited by it */
 	int64_t namespaces_per_user;  /* NamespacesPerUser=; root is not limited by it */
 	int64_t links_per_user;	      /* LinksPerUser= */
+	int64_t slots_per_user;	      /* SlotsPerUser=; root is not limited by it */
+	int64_t acquires_per_second;  /* AcquiresPerSecond= of one user */
+	int64_t slots_reserved;	      /* SlotsReserved= for root, of each network */
 	int64_t idle_timeout;	      /* IdleTimeoutSec= of a connection without a request under way; 0 never */
+	/* [Slots] */
+	int64_t grace; /* GraceSec= for leases bound to a connection that nsd's end has broken */
 };
 
 /* Reads `file` alone if not NULL (--config), else nsd.conf and its drop-ins in the installed folders: settings_load_from()

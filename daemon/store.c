@@ -191,17 +191,50 @@ store_apply(struct store *s, const struct store_op *ops, unsigned n, bool durabl
 	return r;
 }
 
+/* With the mutex. */
+static int
+reserve(struct store *s, struct error *e)
+{
+	struct commit c = { .durable = true, .reserve = true };
+
+	return commit(s, &c, e);
+}
+
+static bool
+is_low(const struct store *s)
+{
+	return s->generation_end - s->generation < GENERATION_BLOCK / 2;
+}
+
+bool
+store_generation_low(struct store *s)
+{
+	pthread_mutex_lock(&s->mutex);
+	bool low = !s->failed && is_low(s);
+	pthread_mutex_unlock(&s->mutex);
+	return low;
+}
+
+int
+store_reserve(struct store *s, struct error *e)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&s->mutex);
+	if (is_low(s))
+		r = reserve(s, e);
+	pthread_mutex_unlock(&s->mutex);
+	return r;
+}
+
 int
 store_generation(struct store *s, int64_t *ret, struct error *e)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&s->mutex);
-	while (r == 0 && s->generation == s->generation_end) {
-		struct commit c = { .durable = true, .reserve = true };
-
-		r = commit(s, &c, e);
-	}
+	while (r == 0 && s->generation == s->generation_end)
+		r = reserve(s, e);
 	if (r == 0 && s->generation >= GENERATION_MAX)
 		r = error_set(e, ERROR_LIMIT_EXCEEDED, NULL, "no generations are left");
 	if (r == 0)

@@ -31,8 +31,13 @@ bool store_same_boot(const struct store *s);
 
 /* The next generation: grows for ever, over restarts, reboots and, as far as the clock allows, restored backups (starts
  * at max(recorded high-water mark, seconds since 1970 << 20); a block is reserved and synced ahead, so that taking one
- * is free). Fits 53 bits. */
+ * is free; only when it is used up does this wait for the disk). Fits 53 bits. */
 int store_generation(struct store *s, int64_t *ret, struct error *e);
+
+/* Is less than half of a block left? Then a thread that may wait for the disk should call store_reserve(), which
+ * reserves one more unless another thread did. False while the store refuses changes. */
+bool store_generation_low(struct store *s);
+int store_reserve(struct store *s, struct error *e);
 
 enum store_op_type { STORE_PUT, STORE_DELETE };
 

@@ -99,9 +99,10 @@ verify_run(struct job *j, void *thread)
 void
 log_object(int level, const char *id, const struct object *o, const char *what, const char *text)
 {
+	static const char *const variables[] = { "NSD_NAMESPACE", "NSD_LINK", "NSD_NETWORK" };
 	char name[NAME_MAX_LENGTH + 32], reason[512];
 
-	snprintf(name, sizeof(name), "NSD_%s=%s", o->kind == OBJECT_NAMESPACE ? "NAMESPACE" : "LINK", object_name(o));
+	snprintf(name, sizeof(name), "%s=%s", variables[o->kind], object_name(o));
 	snprintf(reason, sizeof(reason), "NSD_REASON=%s", text);
 	const char *const fields[] = { name, reason, NULL };
 	log_event(level, id, fields, "%s \"%s\" %s: %s", object_word(o), object_name(o), what, text);
@@ -110,7 +111,7 @@ log_object(int level, const char *id, const struct object *o, const char *what, 
 static const char *
 message_of(const struct object *o)
 {
-	const char *text = o->kind == OBJECT_NAMESPACE ? o->ns.message : o->link.message;
+	const char *text = object_message(o);
 	return text ? text : "";
 }
 

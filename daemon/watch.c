@@ -23,7 +23,7 @@
 
 #include "log.h"
 #include "message-ids.h"
-#include "object.h"
+#include "slots.h"
 
 #define EVENT_BUDGET 256 /* about 1 ms */
 #define AUDIT_MS 60000
@@ -174,13 +174,24 @@ on_link(struct manager *m, const struct kernel_event *ev)
 }
 
 static void
+uplink_gone(struct manager *m, const char *interface)
+{
+	struct object *o = find_uplink(m, interface);
+
+	if (o && !o->busy && o->network.state == STATE_READY)
+		network_lost(m, o, "its uplink was removed");
+}
+
+static void
 on_link_gone(struct manager *m, const struct kernel_event *ev)
 {
 	uint64_t cookie = event_cookie(m, ev->nsid);
 	struct place *s = cookie ? find_ifindex(m, cookie, ev->link.ifindex) : NULL;
 
-	if (ev->nsid < 0)
+	if (ev->nsid < 0) {
+		uplink_gone(m, ev->link.name);
 		mirror_remove(m, ev->link.ifindex);
+	}
 	if (!s)
 		return;
 	if (object_state(s->object) == STATE_DRAINING)
@@ -199,6 +210,7 @@ on_address(struct manager *m, const struct kernel_event *ev)
 	uint64_t cookie = event_cookie(m, ev->nsid);
 	struct place *s = cookie ? find_ifindex(m, cookie, ev->ifindex) : NULL;
 
+	rules_follow_addresses(m);
 	if (!s || object_state(s->object) != STATE_READY ||
 	    (ev->prefix.family == AF_INET6 && memcmp(ev->prefix.address, link_local, sizeof(link_local)) == 0))
 		return;
@@ -271,6 +283,8 @@ foreign_gone(struct manager *m, struct object *o)
 static void
 foreign_new(struct manager *m, const char *name, uint64_t cookie)
 {
+	if (extras_own_name(m, name, cookie))
+		return;
 	struct object *o = object_new(OBJECT_NAMESPACE);
 	if (!o)
 		return;

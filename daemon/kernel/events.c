@@ -4,12 +4,16 @@
 
 #include "events.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
+#include <linux/if.h>
 #include <linux/net_namespace.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -36,8 +40,8 @@ set_options(int fd, struct error *e)
 	return 0;
 }
 
-int
-events_open(struct events **ret, struct error *e)
+static int
+open_socket(unsigned groups, const struct sock_fprog *filter, struct events **ret, struct error *e)
 {
 	CLEANUP(close_fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (fd < 0)
@@ -46,11 +50,9 @@ events_open(struct events **ret, struct error *e)
 	if (err < 0)
 		return err;
 
-	const struct sockaddr_nl address = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_IPV4_IFADDR) | GROUP(RTNLGRP_IPV6_IFADDR) |
-			     GROUP(RTNLGRP_NSID),
-	};
+	if (filter && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, sizeof(*filter)) < 0)
+		return error_errno(e, errno, "cannot filter the kernel's events");
+	const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = groups };
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_errno(e, errno, "cannot subscribe to the kernel's events");
 
@@ -60,6 +62,34 @@ events_open(struct events **ret, struct error *e)
 	ev->fd = TAKE_FD(fd);
 	*ret = ev;
 	return 0;
+}
+
+int
+events_open(struct events **ret, struct error *e)
+{
+	return open_socket(GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_IPV4_IFADDR) | GROUP(RTNLGRP_IPV6_IFADDR) |
+				   GROUP(RTNLGRP_NSID),
+			   NULL, ret, e);
+}
+
+/* The filter sees the message in network order. The making of a slot tells three times how its interface comes up; none of
+ * that is news. An interface that is up without a carrier has lost its peer. */
+int
+events_open_router(struct events **ret, struct error *e)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELNSID), 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWLINK), 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifinfomsg, ifi_flags)),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(IFF_UP), 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(IFF_LOWER_UP), 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog filter = { .len = ARRAY_SIZE(code), .filter = code };
+	return open_socket(GROUP(RTNLGRP_LINK) | GROUP(RTNLGRP_NSID), &filter, ret, e);
 }
 
 void

@@ -2,6 +2,8 @@
 /* What the files of the kernel layer share about threads and namespaces; nobody outside of it includes this. */
 #pragma once
 
+#include <pthread.h>
+
 #include "netns.h"
 
 struct netns_site {
@@ -17,6 +19,24 @@ struct kernel {
 	int sysctl_fd; /* /proc/sys/net; look-ups through it show the namespace that the thread is in by then */
 };
 
+/* Inside the vault, which is all there is of files: */
+#define VAULT_ID "/id"
+#define VAULT_NAMES "/names" /* the empty files of the pins, */
+#define VAULT_PINS "/pins"   /* and the same directory as a mount of its own, on which the pins are */
+#define VAULT_TRASH "/trash" /* a directory for each thread that takes pins away */
+
+struct vault {
+	char *directory, *path;
+	char id[37];
+	int directory_fd; /* of the host's */
+	int proc_fd;	  /* the host's /proc */
+	int ns_fd;	  /* of the mount namespace; not through its pin, which could not be unmounted then */
+	int id_fd;	  /* holds the lock */
+	int pins_fd;
+	dev_t device; /* of the vault's tmpfs */
+	pthread_mutex_t pinning;
+};
+
 /* Steps into a network namespace, or back into the host's. The fd of a process (pidfd) works too. Between the two no
  * other function of the layer that steps is to be called. */
 int kernel_enter(int netns_fd); /* negative errno */
@@ -30,3 +50,20 @@ int netns_socket_cookie(int fd, uint64_t *ret, struct error *e);
 
 /* Is an fd of an nsfs file, of whatever kind of namespace? */
 bool netns_is_nsfs(int fd);
+
+/* A file name, and not a path. */
+int netns_check_file_name(const char *name, struct error *e);
+
+/* Is this negative errno the one of a call that is not known, or that a filter refuses? */
+bool mount_is_refused(int err);
+
+/* Mounts a namespace on NAME in the directory `at`, or on the file `at` when NAME is "". Where that has to be done by
+ * paths they start at `proc`, a procfs. Negative errno. */
+int mount_namespace(int at, const char *name, int ns_fd, const char *proc);
+
+/* Mounts the file or directory `fd` on itself, shared in a peer group of its own. `path` leads to the same. Negative
+ * errno. */
+int mount_on_itself(int fd, const char *path);
+
+/* Whether the calling thread is in the vault: mounts are made and taken away by paths there. */
+int vault_check_inside(const struct vault *v, struct error *e);

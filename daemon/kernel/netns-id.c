@@ -57,13 +57,13 @@ note_number(const struct nlmsghdr *m, void *arg)
 }
 
 int
-netns_numbers(struct kernel *k, void (*fn)(int nsid, void *arg), void *arg, struct error *e)
+netns_numbers(struct rtnl *r, void (*fn)(int nsid, void *arg), void *arg, struct error *e)
 {
 	struct numbers numbers = { .fn = fn, .arg = arg };
 	void *header;
 
-	rtnl_message(kernel_rtnl(k), RTM_GETNSID, NLM_F_DUMP, sizeof(struct rtgenmsg), &header, "nsids");
-	return rtnl_query(kernel_rtnl(k), note_number, NULL, &numbers, e);
+	rtnl_message(r, RTM_GETNSID, NLM_F_DUMP, sizeof(struct rtgenmsg), &header, "nsids");
+	return rtnl_query(r, note_number, NULL, &numbers, e);
 }
 
 /* The kernel says the same (EEXIST) for a namespace that has a number and for a number that has a namespace. */

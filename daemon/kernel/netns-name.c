@@ -33,9 +33,9 @@
 #define FD_PATH_SIZE sizeof("/proc/self/fd/2147483647")
 #define STACKED_MOUNTS 64 /* on one name; more is somebody's game */
 
-/* Names in the directory may be anybody's, so this is wider than name_check(): a file name, and not a path. */
-static int
-check_file_name(const char *name, struct error *e)
+/* Names in the directory may be anybody's, so this is wider than name_check(). */
+int
+netns_check_file_name(const char *name, struct error *e)
 {
 	if (name[0] == '\0' || strlen(name) > NAME_MAX || strchr(name, '/') || strcmp(name, ".") == 0 ||
 	    strcmp(name, "..") == 0)
@@ -133,7 +133,7 @@ int
 netns_probe(struct kernel *k, const char *name, enum netns_file *ret, uint64_t *cookie, struct error *e)
 {
 	struct look l;
-	int err = check_file_name(name, e);
+	int err = netns_check_file_name(name, e);
 	if (err == 0)
 		err = look_at(k, name, false, &l, e);
 	if (err < 0)
@@ -147,7 +147,7 @@ int
 netns_open(struct kernel *k, const char *name, struct netns *ret, struct error *e)
 {
 	struct look l;
-	int err = check_file_name(name, e);
+	int err = netns_check_file_name(name, e);
 	if (err == 0)
 		err = look_at(k, name, true, &l, e);
 	if (err < 0)
@@ -168,30 +168,10 @@ netns_open(struct kernel *k, const char *name, struct netns *ret, struct error *
 	return error_set(e, ERROR_FOREIGN, NULL, "%s/%s is not a network namespace", k->site->path, name);
 }
 
-/* For where open_tree() is not known, to a seccomp filter or to a checker like valgrind. */
-static int
-mount_on_by_path(int file, int netns_fd)
-{
-	char source[FD_PATH_SIZE], target[FD_PATH_SIZE];
-	snprintf(source, sizeof(source), "/proc/self/fd/%d", netns_fd);
-	snprintf(target, sizeof(target), "/proc/self/fd/%d", file);
-	return mount(source, target, "none", MS_BIND, NULL) < 0 ? -errno : 0;
-}
-
-/* Mounts the namespace on the file; both by fd, so that nothing planted at the name meanwhile is followed. */
-static int
-mount_on(int file, int netns_fd)
-{
-	CLEANUP(close_fd) int tree = open_tree(netns_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (tree < 0)
-		return errno == ENOSYS ? mount_on_by_path(file, netns_fd) : -errno;
-	return move_mount(tree, "", file, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? -errno : 0;
-}
-
 int
 netns_pin(struct kernel *k, const char *name, int fd, struct error *e)
 {
-	int err = check_file_name(name, e);
+	int err = netns_check_file_name(name, e);
 	if (err < 0)
 		return err;
 
@@ -201,7 +181,7 @@ netns_pin(struct kernel *k, const char *name, int fd, struct error *e)
 	if (file < 0)
 		return error_errno(e, errno, "cannot make %s/%s", k->site->path, name);
 
-	err = mount_on(file, fd);
+	err = mount_namespace(file, "", fd, "/proc");
 	if (err < 0) {
 		unlinkat(k->site->fd, name, 0); /* fails where somebody has mounted something there meanwhile: theirs */
 		return error_errno(e, -err, "cannot mount the namespace on %s/%s", k->site->path, name);
@@ -261,7 +241,7 @@ unpin_step(struct kernel *k, const char *name, uint64_t cookie, bool *ours, stru
 int
 netns_unpin(struct kernel *k, const char *name, uint64_t cookie, struct error *e)
 {
-	int err = check_file_name(name, e);
+	int err = netns_check_file_name(name, e);
 	if (err < 0)
 		return err;
 

@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -125,42 +124,6 @@ check_placement(const char *path, const struct placement *p, struct error *e)
 	return 0;
 }
 
-/* For where open_tree() is not known, to a seccomp filter or to a checker like valgrind. Mount namespaces that exist
- * already will not see the names, as it is after `ip netns add`. */
-static int
-make_mount_point_in_steps(const char *path, struct error *e)
-{
-	if (mount(path, path, "none", MS_BIND, NULL) < 0)
-		return error_errno(e, errno, "cannot make %s a mount point", path);
-	if (mount("none", path, "none", MS_PRIVATE, NULL) < 0 || mount("none", path, "none", MS_SHARED, NULL) < 0) {
-		int err = error_errno(e, errno, "cannot give %s a propagation of its own", path);
-		umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
-		return err;
-	}
-	return 0;
-}
-
-/* Mounts the directory on itself, with a peer group of its own. */
-static int
-make_mount_point(int fd, const char *path, struct error *e)
-{
-	CLEANUP(close_fd) int tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (tree < 0 && errno == ENOSYS)
-		return make_mount_point_in_steps(path, e);
-	if (tree < 0)
-		return error_errno(e, errno, "cannot make %s a mount point", path);
-
-	static const uint64_t steps[] = { MS_PRIVATE, MS_SHARED };
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		struct mount_attr attributes = { .propagation = steps[i] };
-		if (mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
-			return error_errno(e, errno, "cannot give %s a propagation of its own", path);
-	}
-	if (move_mount(tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_errno(e, errno, "cannot make %s a mount point", path);
-	return 0;
-}
-
 static int
 open_directory(const char *path, int *ret, struct error *e)
 {
@@ -227,11 +190,13 @@ prepare(const char *path, bool private_mounts, int *ret, struct error *e)
 			return err;
 	}
 	if (!mounted) {
-		err = make_mount_point(fd, path, e);
+		/* with a peer group of its own */
+		err = mount_on_itself(fd, path);
+		if (err < 0)
+			return error_errno(e, -err, "cannot make %s a mount point with a propagation of its own", path);
 		close_fd(&fd);
 		fd = -1;
-		if (err == 0)
-			err = open_directory(path, &fd, e);
+		err = open_directory(path, &fd, e);
 		if (err < 0)
 			return err;
 	}

@@ -92,8 +92,8 @@ void netns_close(struct netns *n); /* fd and socket; fine on a closed one */
 /* The host's number for the namespace: -1 when it has none (*ret). netns_set_nsid: `nsid` -1 lets the kernel choose;
  * ERROR_ALREADY_EXISTS when it has another one already (it cannot be changed, ip-netns(8)). */
 int netns_nsid(struct kernel *k, const struct netns *n, int *ret, struct error *e);
-/* Calls `fn` with every number that the host has given. */
-int netns_numbers(struct kernel *k, void (*fn)(int nsid, void *arg), void *arg, struct error *e);
+/* Calls `fn` with every number that the socket's namespace has given. */
+int netns_numbers(struct rtnl *r, void (*fn)(int nsid, void *arg), void *arg, struct error *e);
 int netns_set_nsid(struct kernel *k, const struct netns *n, int nsid, struct error *e);
 
 /* Writes or reads one /proc/sys/net key ("net.ipv4.ip_forward") inside the namespace, through a checked procfs

@@ -9,7 +9,9 @@
 #include "names.h"
 #include "netns.h"
 
-#define SLOT_IFINDEX 2 /* of a slot's own interface, inside */
+/* Of a slot's own interface, inside: behind lo and what tunnel modules put into every new namespace
+ * (net.core.fb_tunnels_only_for_init_net). */
+#define SLOT_IFINDEX 100
 
 /* One veth between a slot (or a shard) and its router. */
 struct slot_plan {
@@ -47,10 +49,12 @@ struct tap_plan {
 	unsigned n_addresses;
 };
 int slot_add_tap(struct kernel *k, int netns_fd, const struct tap_plan *t, struct error *e);
-/* What the slot sends is limited at the slot's end (by policing at the router's end, where the slot cannot undo it), what
- * it receives by a tbf at the router's end. Bits a second and bytes; 0: no limit, burst 0: chosen. */
+/* Limits what a slot sends and receives, in its router. Bits a second and bytes; 0: no limit, burst 0: chosen. */
 int slot_limit(struct rtnl *router, int router_ifindex, uint64_t send, uint64_t send_burst, uint64_t receive,
 	       uint64_t receive_burst, struct error *e);
+
+/* Takes away what slot_limit() left in the router for sending; the rest goes with the interface. Nothing there: 0. */
+int slot_unlimit(struct rtnl *router, int router_ifindex, struct error *e);
 
 /* A router between two namespaces: its uplink. */
 struct router_plan {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The vault: a mount namespace of its own in which the namespaces of slots and routers are pinned by bind mounts, so that
- * the host's mount table does not grow with them. It is itself pinned by one bind mount, DIRECTORY/vault, and survives
- * kill -9, restart, and stop and start of nsd. Nothing is mounted in it but its own tmpfs, /proc and the pins, so it keeps no
- * file system of the host busy.
+ * the host's mount table does not grow with them. It is itself pinned by one bind mount, DIRECTORY/vault (on a second one
+ * that makes its place private), and survives kill -9, restart, and stop and start of nsd. Nothing is mounted in it but its
+ * own tmpfs and the pins, so it keeps no file system of the host busy. For a thread inside there are no files of the host
+ * and no /proc: it opens what it needs before it enters.
  */
 #pragma once
 
@@ -14,7 +15,8 @@
 
 struct vault;
 
-/* Opens DIRECTORY/vault, made when it is missing or no vault (then *fresh is true: nothing is in it). Any thread. */
+/* Opens DIRECTORY/vault, made when it is missing or an empty file (then *fresh is true: nothing is in it). ERROR_FOREIGN
+ * when it is anything else, ERROR_BUSY while another process has it open. Any thread; the caller stays where it is. */
 int vault_open(const char *directory, struct vault **ret, bool *fresh, struct error *e);
 void vault_free(struct vault *v);
 
@@ -37,7 +39,8 @@ int vault_pin(struct vault *v, const char *name, int fd, struct error *e);
  * fine. On failure some may be left. */
 int vault_unpin(struct vault *v, const char *const *names, unsigned n, struct error *e);
 
-/* Calls `fn` with every pin, in no order, and the inode number of the namespace. From the vault's mountinfo. */
+/* Any thread: calls `fn` with every pin, in no order, and the inode number of the namespace. A negative return ends the
+ * walk and is returned. */
 int vault_list(struct vault *v, int (*fn)(const char *name, uint64_t inode, void *arg), void *arg, struct error *e);
 
 /* Any thread: opens the namespace pinned under NAME; ERROR_NOT_FOUND when there is none. */

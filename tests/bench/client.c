@@ -21,21 +21,17 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "load.h"
 #include "samples.h"
 
 #define FIRST_ADDRESS 0x0a400000
 #define REQUEST_SIZE 640
-#define READ_SIZE (256 * 1024)
-#define MAX_CONNECTIONS 64
 
 enum verb { VERB_CREATE, VERB_DELETE, VERB_CALL };
 
@@ -45,24 +41,13 @@ struct options {
 	bool more;
 };
 
-struct connection {
-	int fd;
-	char *data;
-	size_t used, size;
-	uint64_t sent_at;
-	unsigned long id; /* storm: what this connection made last */
-};
-
-struct load {
+struct work { /* the context of a load */
 	const struct options *options;
-	struct connection connections[MAX_CONNECTIONS];
 	char (*requests)[REQUEST_SIZE];
 	unsigned long next, count;
 	uint64_t until; /* storm: when to stop */
-	struct samples operations;
-	unsigned long errors, names;
+	unsigned long names;
 	size_t bytes;
-	bool error_shown;
 };
 
 static void
@@ -97,110 +82,28 @@ format_request(char ret[REQUEST_SIZE], const struct options *o, enum verb verb, 
 		die(0, "request too long");
 }
 
-static int
-connect_or_die(const char *path)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(a.sun_path))
-		die(0, "%s: too long", path);
-	memcpy(a.sun_path, path, strlen(path) + 1);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		die(errno, "%s", path);
-	return fd;
-}
-
+/* Counts the bytes of the call's answers, and the "name" keys in them. */
 static void
-connection_open(struct connection *c, const char *path)
-{
-	*c = (struct connection){ .fd = connect_or_die(path), .data = malloc(READ_SIZE), .size = READ_SIZE };
-	if (!c->data)
-		die(ENOMEM, "connection");
-}
-
-static void
-connection_close(struct connection *c)
-{
-	close(c->fd);
-	free(c->data);
-}
-
-/* Sends a text with its NUL. Requests are far smaller than a socket buffer: a short write means a broken peer. */
-static void
-connection_send(struct connection *c, const char *text)
-{
-	size_t n = strlen(text) + 1;
-	c->sent_at = now_ns();
-	if (send(c->fd, text, n, MSG_NOSIGNAL) != (ssize_t)n)
-		die(errno, "send");
-}
-
-static bool
-contains(const char *text, size_t length, const char *needle)
-{
-	return memmem(text, length, needle, strlen(needle)) != NULL;
-}
-
-static unsigned long
-count_names(const char *text, size_t length)
+count(struct load *l, struct connection *c UNUSED, const char *text, size_t length)
 {
 	static const char key[] = "\"name\":";
-	unsigned long n = 0;
+	struct work *w = l->context;
+	w->bytes += length + 1;
 	for (const char *p = text; (p = memmem(p, length - (size_t)(p - text), key, sizeof(key) - 1));
 	     p += sizeof(key) - 1)
-		n++;
-	return n;
-}
-
-/* Looks at one message; true if it ends the call. */
-static bool
-take_message(struct load *l, const char *text, size_t length)
-{
-	l->bytes += length + 1;
-	l->names += count_names(text, length);
-	if (contains(text, length, "\"error\":\"")) {
-		l->errors++;
-		if (!l->error_shown)
-			fprintf(stderr, "client: %s\n", text);
-		l->error_shown = true;
-		return true;
-	}
-	return !contains(text, length, "\"continues\":true");
-}
-
-/* Reads what is there; returns the number of calls that ended, and the time the last byte was in in *at. */
-static unsigned
-connection_read(struct load *l, struct connection *c, uint64_t *at)
-{
-	unsigned ended = 0;
-	if (c->used == c->size) {
-		c->data = realloc(c->data, c->size *= 2);
-		if (!c->data)
-			die(ENOMEM, "connection");
-	}
-	ssize_t n = recv(c->fd, c->data + c->used, c->size - c->used, 0);
-	*at = now_ns();
-	if (n <= 0)
-		die(n < 0 ? errno : 0, "the daemon closed the connection");
-	c->used += (size_t)n;
-
-	char *start = c->data, *end = c->data + c->used, *nul;
-	for (; (nul = memchr(start, '\0', (size_t)(end - start))); start = nul + 1)
-		ended += take_message(l, start, (size_t)(nul - start));
-	c->used = (size_t)(end - start);
-	memmove(c->data, start, c->used);
-	return ended;
+		w->names++;
 }
 
 /* Sends the next request of the load; false when there is none left. */
 static bool
 send_next(struct load *l, struct connection *c)
 {
-	if (l->next == l->count)
+	struct work *w = l->context;
+	if (w->next == w->count)
 		return false;
-	l->names = 0;
-	l->bytes = 0;
-	connection_send(c, l->requests[l->next++]);
+	w->names = 0;
+	w->bytes = 0;
+	connection_send(c, w->requests[w->next++]);
 	return true;
 }
 
@@ -208,125 +111,68 @@ send_next(struct load *l, struct connection *c)
 static bool
 send_storm(struct load *l, struct connection *c)
 {
+	struct work *w = l->context;
 	char text[REQUEST_SIZE];
 	bool make = c->id == 0;
-	if (make && now_ns() >= l->until)
+	if (make && now_ns() >= w->until)
 		return false;
 	if (make)
-		c->id = l->options->first + l->next++;
-	format_request(text, l->options, make ? VERB_CREATE : VERB_DELETE, c->id);
+		c->id = w->options->first + w->next++;
+	format_request(text, w->options, make ? VERB_CREATE : VERB_DELETE, c->id);
 	if (!make)
 		c->id = 0;
 	connection_send(c, text);
 	return true;
 }
 
-typedef bool send_function(struct load *l, struct connection *c);
-
-/* One connection alone is read blocking, as a simple client does. */
 static void
-run_single(struct load *l, send_function *send_request)
+report(const struct load *l, uint64_t start)
 {
-	struct connection *c = &l->connections[0];
-	uint64_t at;
-	while (send_request(l, c)) {
-		while (connection_read(l, c, &at) == 0)
-			;
-		samples_add(&l->operations, at - c->sent_at);
-	}
-}
-
-static void
-run_many(struct load *l, send_function *send_request)
-{
-	struct epoll_event events[MAX_CONNECTIONS];
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	unsigned busy = 0;
-	uint64_t at;
-
-	for (unsigned long i = 0; i < l->options->connections; i++) {
-		struct epoll_event e = { .events = EPOLLIN, .data.ptr = &l->connections[i] };
-		if (epoll_ctl(epoll, EPOLL_CTL_ADD, l->connections[i].fd, &e) < 0)
-			die(errno, "epoll");
-		busy += send_request(l, &l->connections[i]);
-	}
-	while (busy > 0) {
-		int n = epoll_wait(epoll, events, MAX_CONNECTIONS, -1);
-		for (int i = 0; i < n; i++) {
-			struct connection *c = events[i].data.ptr;
-			if (connection_read(l, c, &at) == 0)
-				continue;
-			samples_add(&l->operations, at - c->sent_at);
-			busy -= !send_request(l, c);
-		}
-	}
-	close(epoll);
-}
-
-static void
-load_report(const struct load *l, uint64_t start)
-{
+	const struct work *w = l->context;
 	printf("{\"start\":%" PRIu64 ",\"elapsed\":%" PRIu64 ",\"errors\":%lu,\"bytes\":%zu,\"names\":%lu,", start,
-	       now_ns() - start, l->errors, l->bytes, l->names);
+	       now_ns() - start, l->errors, w->bytes, w->names);
 	samples_print("operations", &l->operations);
 	printf("}\n");
 }
 
-static void
-load_run(struct load *l, send_function *send_request)
+static unsigned long
+run(struct work *w, send_function *send_request)
 {
-	const struct options *o = l->options;
-	if (o->connections < 1 || o->connections > MAX_CONNECTIONS)
-		die(0, "1 to %d connections", MAX_CONNECTIONS);
-	for (unsigned long i = 0; i < o->connections; i++)
-		connection_open(&l->connections[i], o->socket);
-
+	struct load l = { .take = count, .context = w };
+	load_open(&l, w->options->socket, w->options->connections);
 	uint64_t start = now_ns();
-	l->until = start + o->seconds * 1000000000U;
-	if (o->connections == 1)
-		run_single(l, send_request);
-	else
-		run_many(l, send_request);
-	load_report(l, start);
-	for (unsigned long i = 0; i < o->connections; i++)
-		connection_close(&l->connections[i]);
-	samples_done(&l->operations);
+	w->until = start + w->options->seconds * 1000000000U;
+	load_run(&l, send_request);
+	report(&l, start);
+	load_close(&l);
+	return l.errors;
 }
 
 static unsigned long
 run_requests(const struct options *o, enum verb verb)
 {
-	struct load l = { .options = o, .count = o->count, .requests = calloc(o->count, REQUEST_SIZE) };
-	if (!l.requests)
+	struct work w = { .options = o, .count = o->count, .requests = calloc(o->count, REQUEST_SIZE) };
+	if (!w.requests)
 		die(ENOMEM, "requests");
 	for (unsigned long i = 0; i < o->count; i++)
-		format_request(l.requests[i], o, verb, o->first + i);
-	load_run(&l, send_next);
-	free(l.requests);
-	return l.errors;
+		format_request(w.requests[i], o, verb, o->first + i);
+	unsigned long errors = run(&w, send_next);
+	free(w.requests);
+	return errors;
 }
 
 static unsigned long
 run_storm(const struct options *o)
 {
-	struct load l = { .options = o };
-	load_run(&l, send_storm);
-	return l.errors;
-}
-
-/* The measured delay must be the daemon's, not that of this process waiting for a core. */
-static bool
-become_realtime(void)
-{
-	struct sched_param p = { .sched_priority = 1 };
-	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-	return sched_setscheduler(0, SCHED_FIFO, &p) == 0;
+	struct work w = { .options = o };
+	return run(&w, send_storm);
 }
 
 static unsigned long
 run_paced(const struct options *o)
 {
-	struct load l = { .options = o };
+	struct work w = { .options = o };
+	struct load l = { .take = count, .context = &w };
 	struct connection *c = &l.connections[0];
 	unsigned long total = o->rate * o->seconds, sent = 0, done = 0;
 	uint64_t *sent_at = calloc(total, sizeof(*sent_at)), period = 1000000000U / o->rate, at;
@@ -334,10 +180,9 @@ run_paced(const struct options *o)
 
 	if (!sent_at)
 		die(ENOMEM, "paced");
-	connection_open(c, o->socket);
+	load_open(&l, o->socket, 1);
 	format_request(text, o, VERB_CALL, 0);
-	if (!become_realtime())
-		fprintf(stderr, "client: no realtime priority: its own waits for a core are measured too\n");
+	become_realtime();
 	uint64_t start = now_ns();
 	while (done < total) {
 		uint64_t now = now_ns(), due = sent < total ? start + sent * period : now + 1000000000U;
@@ -354,9 +199,8 @@ run_paced(const struct options *o)
 		for (unsigned ended = connection_read(&l, c, &at); ended > 0; ended--)
 			samples_add(&l.operations, at - sent_at[done++]);
 	}
-	load_report(&l, start);
-	connection_close(c);
-	samples_done(&l.operations);
+	report(&l, start);
+	load_close(&l);
 	free(sent_at);
 	return l.errors;
 }

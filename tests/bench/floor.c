@@ -37,7 +37,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -52,6 +51,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "batch.h"
 #include "samples.h"
 
 #define SITE "/run/netns"
@@ -77,12 +77,6 @@ static const char *const phase_names[PHASES] = {
 	"file", "unshare", "socket", "pin", "inside", "ipv6", "host", "close"
 };
 
-struct batch {
-	char data[2048];
-	size_t used;
-	struct nlmsghdr *last;
-};
-
 struct worker {
 	unsigned first, count;
 	int site;    /* /run/netns */
@@ -94,58 +88,6 @@ struct worker {
 	uint64_t phases[PHASES];
 	pthread_t thread;
 };
-
-static int
-open_or_die(const char *path, int flags)
-{
-	int fd = open(path, flags | O_CLOEXEC);
-	if (fd < 0)
-		die(errno, "open %s", path);
-	return fd;
-}
-
-static int
-netlink_open(void)
-{
-	int one = 1, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0 || setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one)) < 0)
-		die(errno, "netlink socket");
-	return fd;
-}
-
-static void *
-batch_message(struct batch *b, uint16_t type, uint16_t flags, size_t extra)
-{
-	if (b->last)
-		b->used += MNL_ALIGN(b->last->nlmsg_len);
-	b->last = mnl_nlmsg_put_header(b->data + b->used);
-	b->last->nlmsg_type = type;
-	b->last->nlmsg_flags = NLM_F_REQUEST | flags;
-	return mnl_nlmsg_put_extra_header(b->last, extra);
-}
-
-static void
-batch_send(struct batch *b, int fd)
-{
-	char answer[1024];
-	b->last->nlmsg_flags |= NLM_F_ACK;
-	size_t size = b->used + MNL_ALIGN(b->last->nlmsg_len);
-	if (send(fd, b->data, size, 0) != (ssize_t)size || recv(fd, answer, sizeof(answer), 0) < 0)
-		die(errno, "netlink");
-
-	const struct nlmsgerr *ack = mnl_nlmsg_get_payload((const struct nlmsghdr *)(const void *)answer);
-	if (ack->error)
-		die(-ack->error, "netlink message of type %u", ack->msg.nlmsg_type);
-	*b = (struct batch){ 0 };
-}
-
-static void
-put_up(struct batch *b, int ifindex)
-{
-	struct ifinfomsg *i = batch_message(b, RTM_NEWLINK, 0, sizeof(*i));
-	i->ifi_index = ifindex;
-	i->ifi_flags = i->ifi_change = IFF_UP;
-}
 
 static void
 put_address(struct batch *b, int ifindex, uint32_t address)

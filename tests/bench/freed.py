@@ -9,6 +9,9 @@ import time
 import machine
 from contenders import Floor, Nsd, measure
 from daemon import Daemon
+from network import Network
+from programs import SlotClient, SlotFloor
+from slots import MANY, SlotsPlan
 
 
 def account(floor):
@@ -30,18 +33,103 @@ def rate(contender, floor, left, count, settle):
     return count / ((end - started) / 1e9)
 
 
-def main(options, plan, tools, directory):
-    """Prints {"floor": [namespaces a second, ...], "nsd": [...]}; runs inside the user namespace."""
+def begin(bench):
     machine.prepare()
-    settle, floor = machine.Settle(plan.patience), Floor(tools)
-    daemon = Daemon(os.path.join(options.build, "nsd"), os.path.join(directory, "freed"))
+    daemon = Daemon(os.path.join(bench.options.build, "nsd"), os.path.join(bench.directory, "freed"))
     daemon.start()
-    nsd = Nsd(tools, daemon, connections=8)
+    return daemon, Floor(bench.tools)
+
+
+def namespaces(bench):
+    """Prints {"floor": [namespaces a second, ...], "nsd": [...]}; runs inside the user namespace."""
+    daemon, floor = begin(bench)
+    nsd = Nsd(bench.tools, daemon, connections=8)
     left = max(account(floor) for _ in range(5))  # this one, and what nsd keeps in hand
     rates = {"floor": [], "nsd": []}
-    for _ in range(plan.freed_rounds):
+    for _ in range(bench.plan.freed_rounds):
         for title, contender in (("floor", floor), ("nsd", nsd)):
-            rates[title].append(rate(contender, floor, left, plan.freed, settle))
+            rates[title].append(rate(contender, floor, left, bench.plan.freed, bench.settle))
         daemon.wait_count(0)
+    daemon.stop()
+    json.dump(rates, sys.stdout)
+
+
+class FloorSlots:
+    """The bare kernel's slots, as `freed_rate` wants them."""
+
+    def __init__(self, tools):
+        self.floor = SlotFloor(tools, dual=False)
+
+    def hubs(self, count):
+        return -(-count // 512)
+
+    def make(self, count):
+        self.floor.make(count)
+
+    def drop(self):
+        return self.floor.drop()
+
+    def settled(self):
+        self.floor.wait_gone()
+
+
+class NsdSlots:
+    """Slots of a network of nsd, all leased, all released over eight connections."""
+
+    def __init__(self, bench, network):
+        self.client, self.network = SlotClient(bench.tools, network.daemon.socket, network.name), network
+        self.names = os.path.join(bench.directory, "freed", network.name)
+        if os.path.exists(self.names):
+            os.unlink(self.names)
+
+    def make(self, count):
+        self.network.pool(count, count)
+        self.network.wait(count)
+        self.client.acquire(count, "--names", self.names, "--connections", 8, "--empty", "fail")
+        self.network.pool(0)
+
+    def drop(self):
+        return self.client.release(self.names, "--connections", 8)[0].start
+
+    def settled(self):
+        self.network.wait(0)
+
+
+def freed_rate(slots, floor, count, settle, left):
+    """Slots a second, from the first release to the last namespace given back. `left`: None, or how many stay."""
+    slots.make(count)
+    settle()
+    if account(floor) < count:
+        raise RuntimeError("the kernel does not count what was made")
+    settle()
+    started = slots.drop()
+    if left is None:
+        slots.settled()
+        settle()
+        return None
+    end = measure([floor.program, "freed", "--survivors", str(left)])["at"]
+    slots.settled()
+    settle()
+    return count / ((end - started) / 1e9)
+
+
+def slots(bench):
+    """The same of slots: prints {"four": [slots a second, ...], "dual": [...], "the bare kernel": [...]}."""
+    daemon, floor = begin(bench)
+    rates = {}
+    for dual in (False, True):
+        network = Network(daemon, dual)
+        network.create()
+        made = NsdSlots(bench, network)
+        freed_rate(made, floor, MANY, bench.settle, None)  # the network's routers stay, once they are made
+        left = max(account(floor) for _ in range(5))
+        rates[network.name] = [freed_rate(made, floor, MANY, bench.settle, left)
+                               for _ in range(SlotsPlan(bench.options.quick).freed_rounds)]
+        network.delete()
+        bench.settle()
+    made = FloorSlots(bench.tools)
+    left = max(account(floor) for _ in range(5)) + made.hubs(MANY)
+    rates["the bare kernel"] = [freed_rate(made, floor, MANY, bench.settle, left)]
+    made.floor.close()
     daemon.stop()
     json.dump(rates, sys.stdout)

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The machine under measurement: private namespaces, waiting for it to settle, what it is."""
 
+import ctypes
 import os
 import platform
 import resource
 import socket
+import statistics
 import subprocess
 import time
 
+CLONE_NEWNS = 0x00020000
 UNSHARE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
 
 
@@ -75,6 +78,43 @@ def resident_kib(pid):
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
     raise RuntimeError(f"no VmRSS of process {pid}")
+
+
+def available_kib():
+    with open("/proc/meminfo") as f:
+        for line in f:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1])
+    raise RuntimeError("no MemAvailable in /proc/meminfo")
+
+
+def mounts():
+    with open("/proc/self/mountinfo") as f:
+        return sum(1 for _ in f)
+
+
+def links():
+    return len(socket.if_nameindex())
+
+
+def unshare_mount_ms(times=20):
+    """What a mount namespace costs another process here: mean of children that make one, the call alone."""
+    libc, took = ctypes.CDLL(None, use_errno=True), []
+    for _ in range(times):
+        receive, send = os.pipe()
+        child = os.fork()
+        if child == 0:
+            start = time.monotonic_ns()
+            failed = libc.unshare(CLONE_NEWNS)
+            os.write(send, str(0 if failed else time.monotonic_ns() - start).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        took.append(int(os.read(receive, 32)))
+        os.close(receive)
+        os.close(send)
+    if 0 in took:
+        raise RuntimeError("unshare of a mount namespace failed")
+    return statistics.mean(took) / 1e6
 
 
 def conditions():

@@ -11,12 +11,14 @@ from conftest import NSC
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "client" / "nsc.bash"
 NAMESPACES = {"namespaces": [{"name": "kod"}, {"name": "nstest"}, {"name": "$(touch x)"}, {"name": "a b"}, {"name": ""}]}
 LINKS = {"links": [{"name": "uplink", "ends": [{"interface": "veth-a"}, {"interface": "eth0", "namespace": "kod"}]}]}
+NETWORKS = {"networks": [{"name": "web"}, {"name": "build"}, {"name": "`x`"}]}
+SLOTS = {"slots": [{"name": "web.1"}, {"name": "web.17"}, {"name": "build.2"}]}
 DESCRIPTION = {"description": "interface io.nsd.Manager\n\n# method Not()\nmethod GetStatus() -> ()\nmethod Monitor() -> ()\n"}
 
 
 @pytest.fixture(autouse=True)
 def live(fake):
-    fake.on("ListNamespaces", NAMESPACES).on("ListLinks", LINKS)
+    fake.on("ListNamespaces", NAMESPACES).on("ListLinks", LINKS).on("ListNetworks", NETWORKS).on("ListSlots", SLOTS)
     fake.on("org.varlink.service.GetInterfaceDescription", DESCRIPTION)
 
 
@@ -47,6 +49,28 @@ CASES = {
     ("status", ""): set(),
     ("exec", "kod", ""): {":command 2"},
     ("--json", "exec", "kod", "ping", "-c"): {":command 3"},
+    ("exec", "kod", "--", ""): {":command 3"},
+    ("network", ""): {"add", "set", "del", "list", "show", "repair"},
+    ("network", "show", ""): {"web", "build"},
+    ("network", "add", "x", "--i"): {"--ipv4", "--ipv6", "--isolation"},
+    ("network", "add", "x", "--egress", ""): {"none", "routed", "masquerade"},
+    ("pool", "set", "w"): {"web"},
+    ("pool", "set", "web", "--"): {"--ready", "--maximum"},
+    ("slot", ""): {"get", "release", "renew", "list", "show", "explain", "exec", "run"},
+    ("slot", "get", ""): {"web", "build"},
+    ("slot", "get", "web", "--bond", ""): {"process", "time", "nothing"},
+    ("slot", "get", "web", "--empty", "f"): {"fail"},
+    ("slot", "list", "b"): {"build"},
+    ("slot", "release", "web."): {"web.1", "web.17"},
+    ("slot", "exec", "b"): {"build.2"},
+    ("slot", "exec", "web.1", ""): {":command 3"},
+    ("slot", "run", ""): {"web", "build"},
+    ("slot", "run", "web", "--k"): {"--key"},
+    ("slot", "run", "web", "--key", ""): set(),
+    ("slot", "run", "web", "--key", "k", "--empty", ""): {"create", "fail"},
+    ("slot", "run", "web", "--key", "k", "--", ""): {":command 6"},
+    ("slot", "run", "web", "--key", "k", "ping", "-c"): {":command 5"},
+    ("--json", "slot", "run", "web", "ping", ""): {":command 4"},
 }
 
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+FAMILIES = ("link", "network", "pool", "slot")
 PAGE = pathlib.Path(__file__).resolve().parent.parent.parent / "docs" / "nsc.1"
 
 
@@ -20,18 +21,19 @@ def section(page, title):
 
 def verbs(nsc):
     words = nsc.ok("completion", "--", "").split()
-    return [word for word in words if word != "link"] + [f"link {w}" for w in nsc.ok("completion", "--", "link", "").split()]
+    second = [f"{first} {word}" for first in FAMILIES for word in nsc.ok("completion", "--", first, "").split()]
+    return [word for word in words if word not in FAMILIES] + second
 
 
 def test_verbs(nsc, page):
-    told = re.findall(r"^(?:\.TP\n)(?:\.B )?((?:link )?[a-z]+)(?= |\n)", page, re.M)
+    told = re.findall(r"^(?:\.TP\n)(?:\.B )?((?:(?:link|network|pool|slot) )?[a-z]+)(?= |\n)", page, re.M)
     for verb in verbs(nsc):
         assert verb in told, verb
 
 
 def test_words(nsc, page):
     for verb in verbs(nsc):
-        words = re.findall(r"^  (-{0,2}[a-z]+(?:-[a-z]+)*)(?= |$)", nsc.ok("help", *verb.split()), re.M)
+        words = re.findall(r"^  (-{0,2}[a-z]+(?:-[a-z]+)*[46]?)(?= |$)", nsc.ok("help", *verb.split()), re.M)
         for word in words:
             assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page), (verb, word)
         for alias in re.findall(r"\(also: (\w+)\)", nsc.ok("help", *verb.split())):

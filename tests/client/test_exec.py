@@ -15,17 +15,10 @@ pytestmark = pytest.mark.skipif("NSC_TEST_ISOLATED" not in os.environ, reason="n
 
 
 @pytest.fixture
-def inside(fake):
-    """A network namespace of which the stand-in hands out descriptors; yields its inode as readlink shows it."""
-    with subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link add inside type veth peer name other && echo up && exec sleep 100"],
-                          stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline() == "up\n"
-        path = f"/proc/{holder.pid}/ns/net"
-        fd = os.open(path, os.O_RDONLY)
-        fake.on("OpenNamespace", lambda call: WithFd({"namespace": {"name": "x"}, "fileDescriptor": 0}, fd))
-        yield os.readlink(path)
-        os.close(fd)
-        holder.kill()
+def inside(fake, namespace):
+    """A network namespace of which the stand-in hands out descriptors; its inode as readlink shows it."""
+    fake.on("OpenNamespace", lambda call: WithFd({"namespace": {"name": "x"}, "fileDescriptor": 0}, namespace.fd))
+    return namespace.inode
 
 
 def test_inside(nsc, fake, inside):
@@ -54,26 +47,6 @@ def test_cgroups_stay_visible(nsc, inside):
         points = re.findall(r" (/sys/fs/cgroup\S*) ", f.read())
     visible = re.findall(r" (/sys/fs/cgroup\S*) ", inner)
     assert set(points) == set(visible)
-
-
-@pytest.fixture
-def etc():
-    """/etc over a scratch copy, with /etc/netns/x in it."""
-    made = subprocess.run("""set -e
-        mkdir -p /tmp/nsc-etc.$$/up /tmp/nsc-etc.$$/work
-        mount -t tmpfs none /tmp/nsc-etc.$$
-        mkdir /tmp/nsc-etc.$$/up /tmp/nsc-etc.$$/work
-        mount -t overlay -o lowerdir=/etc,upperdir=/tmp/nsc-etc.$$/up,workdir=/tmp/nsc-etc.$$/work none /etc
-        mkdir -p /etc/netns/x; echo /tmp/nsc-etc.$$""", shell=True, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip("no overlay here: " + made.stderr.strip())
-    yield "/etc/netns/x/"
-    scratch = made.stdout.strip()
-    subprocess.run(["umount", "/etc"], check=True)
-    subprocess.run(["umount", scratch], check=True)
-    os.rmdir(scratch + "/up")
-    os.rmdir(scratch + "/work")
-    os.rmdir(scratch)
 
 
 def test_etc_netns(nsc, inside, etc):

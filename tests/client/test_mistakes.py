@@ -125,6 +125,91 @@ MISTAKES = {
     "link set a end 2 up": "end 2: must be 0 to 1",
     "link set a generation 5": "nothing to set",
     "link set a name .x": "name .x",
+    "network frob": 'unknown verb "network frob"',
+    "network lits": 'did you mean "network list"?',
+    "network add": "network add wants NAME",
+    "network add web": "want --ipv4 PREFIX, --ipv6 PREFIX or both",
+    "network add we.b --ipv4 10.0.0.0/16": "we.b: a network's name is",
+    "network add web ipv4": 'unknown word "ipv4"',
+    "network add web --ipv4": '"--ipv4" wants PREFIX',
+    "network add web --ipv4 10.0.0.1/16": "--ipv4 10.0.0.1/16",
+    "network add web --ipv4 fd00::/64": "not an IPv4 prefix",
+    "network add web --ipv6 fd00::/20": "is /32 to /126",
+    "network add web --ipv4 10.0.0.0/16 --egress nat": "--egress nat: want one of none, routed, masquerade",
+    "network add web --ipv4 10.0.0.0/16 --isolation --no-isolation": '"--no-isolation" contradicts',
+    "network add web --service": '"--service" wants PROTOCOL/PORT',
+    "network add web --service 53": "--service 53: want tcp/PORT or udp/PORT",
+    "network add web --service tcp/": "want tcp/PORT",
+    "network add web --service tcp/0": "want tcp/PORT",
+    "network add web --service tcp/65536": "want tcp/PORT",
+    "network add web --service tcp/5x": "want tcp/PORT",
+    "network add web --service sctp/5": "want tcp/PORT",
+    "network add web --service tcp/53:54": "want tcp/PORT",
+    "network add web --service tcp/53 --service none": "contradicts what was said before",
+    "network add web --publish tcp/80:80": "--publish tcp/80:80: want ports of the host",
+    "network add web --publish tcp/9-8": "want ports of the host",
+    "network add web --publish tcp/8-": "want ports of the host",
+    "network add web --dns example.org": "--dns example.org",
+    "network add web --mtu 500": "--mtu 500: must be 576 to 65535",
+    "network add web --ready -1": "--ready -1: must be 0 to",
+    "network add web --maximum 0": "--maximum 0: must be 1 to",
+    "network add web --inner4 10.0.0.1": "--inner4 10.0.0.1",
+    "network add web --interface waytoolongforlinux": "--interface waytoolongforlinux",
+    "network add web --sysctl kernel.hostname=x": "kernel.hostname=x:",
+    "network set": "network set wants NAME",
+    "network set web": "nothing to set",
+    "network set web --generation 5": "nothing to set",
+    "network set web --ipv4 10.0.0.0/16": 'unknown option "--ipv4"',
+    "network set web --generation 0 --mtu 1400": "--generation 0: must be 1 to",
+    "network del": "network del wants NAME",
+    "network del web --all": 'unknown option "--all"',
+    "network list web": 'unknown word "web"',
+    "network show": "network show wants NAME",
+    "network repair": "network repair wants NAME",
+    "pool list web": '"web" is one argument too many',
+    "pool set": "pool set wants NETWORK",
+    "pool set web": "nothing to set",
+    "pool set web --ready many": "--ready many: not a whole number",
+    "slot get": "slot get wants NETWORK",
+    "slot get we.b": "we.b: a network's name is",
+    "slot get web --key": '"--key" wants KEY',
+    "slot get web --key 'a b'": "--key a b: a key is",
+    "slot get web --ttl 30": "--ttl 30: want a time with its unit, like 1500ms",
+    "slot get web --ttl s": "want a time with its unit",
+    "slot get web --ttl 1.5s": "want a time with its unit",
+    "slot get web --ttl 50ms": "--ttl 50: must be 100 to",
+    "slot get web --ttl 99999999999999999999d": "must be 100 to",
+    "slot get web --bond connection": 'see "nsc slot run"',
+    "slot get web --bond process": "Give --pid PID",
+    "slot get web --bond time": "Give --ttl TIME",
+    "slot get web --bond love": "--bond love: want one of connection, process, time, nothing",
+    "slot get web --bond nothing --ttl 5s": "contradict each other",
+    "slot get web --bond time --ttl 5s --pid 1": "contradict each other",
+    "slot get web --pid x": "x: not a process id",
+    "slot get web --empty wait": "--empty wait: want one of create, fail",
+    "slot get web --send 10": "--send 10: want bits a second with their unit, like 500kbit, 10mbit or 1gbit",
+    "slot get web --send 10mb": "want bits a second",
+    "slot get web --send 1kbit": "must be 8000 to",
+    "slot get web --receive 1000gbit": "must be 8000 to",
+    "slot get web --send 1mbit --send 2mbit": '"--send" contradicts or repeats',
+    "slot get web --publish tcp/8080-80": "like tcp/8080:80, or the slot's alone",
+    "slot get web --publish tcp/8080:": "like tcp/8080:80",
+    "slot get web --publish 8080:80": "like tcp/8080:80",
+    "slot get web --netns a/b": "--netns a/b",
+    "slot get web --tap-mac 02:00:00:00:00:01": "Give --tap NAME",
+    "slot get web --tap-owner nobody-has-this-name": "not a whole number",
+    "slot release": "slot release wants SLOT",
+    "slot release web": "web: a slot's name is NETWORK.NUMBER",
+    "slot release web.0": "web.0: a slot's name is",
+    "slot renew": "slot renew wants SLOT",
+    "slot renew web.1": "slot renew wants --generation N",
+    "slot renew web.1 --generation 5 --ttl 5": "want a time",
+    "slot list web x": 'unknown word "x"',
+    "slot list --state lost": "--state lost: want one of making, ready, leased, draining",
+    "slot show": "slot show wants SLOT",
+    "slot show web": "web: a slot's name is",
+    "slot explain": "slot explain wants SLOT",
+    "slot explain web.x": "web.x: a slot's name is",
     "monitor x": '"x" is one argument too many',
     "call": "call wants METHOD",
     "call A.B '{'": "parameters:",
@@ -149,10 +234,13 @@ def test_every_verb_has_mistakes():
     import os
     import subprocess
     text = subprocess.run([os.environ["NSC_BINARY"], "completion", ""], capture_output=True, text=True, check=True).stdout
-    second = subprocess.run([os.environ["NSC_BINARY"], "completion", "link", ""], capture_output=True, text=True,
-                            check=True).stdout
-    verbs = set(text.split()) - {"link", "exec", "version", "completion", "info"}
-    verbs |= {f"link {word}" for word in second.split()}
+    families = ("link", "network", "pool", "slot")
+    verbs = set(text.split()) - {*families, "exec", "version", "completion", "info"}
+    for first in families:
+        second = subprocess.run([os.environ["NSC_BINARY"], "completion", first, ""], capture_output=True, text=True,
+                                check=True).stdout
+        verbs |= {f"{first} {word}" for word in second.split()}
+    verbs -= {"slot exec", "slot run"}  # below
     tried = {" ".join(line.split()[:2]) for line in MISTAKES} | {line.split()[0] for line in MISTAKES if line}
     assert verbs <= tried
 
@@ -161,6 +249,18 @@ def test_exec_mistakes_end_with_125(nsc, fake):
     assert "exec wants NAME" in nsc.fails(125, "exec")
     for name in ("a/b", "..", "-x", "x" * 300):
         assert "cannot be the name" in nsc.fails(125, "exec", name, "true")
+    assert fake.calls == []
+
+
+def test_mistakes_of_slot_commands_end_with_125(nsc, fake):
+    assert "slot exec wants SLOT" in nsc.fails(125, "slot", "exec")
+    assert "web: a slot's name is" in nsc.fails(125, "slot", "exec", "web", "true")
+    assert "slot run wants NETWORK" in nsc.fails(125, "slot", "run")
+    assert "a.b: a network's name is" in nsc.fails(125, "slot", "run", "a.b", "true")
+    assert 'unknown option "--frob"' in nsc.fails(125, "slot", "run", "web", "--frob", "true")
+    assert 'unknown option "--ttl"' in nsc.fails(125, "slot", "run", "web", "--ttl", "5s", "true")
+    assert '"--key" wants KEY' in nsc.fails(125, "slot", "run", "web", "--key")
+    assert "want bits a second" in nsc.fails(125, "slot", "run", "web", "--send", "5", "--", "true")
     assert fake.calls == []
 
 

@@ -32,6 +32,24 @@ LINK = {
                       "sentBytes": 5, "sentPackets": 6, "sentErrors": 7, "sentDropped": 8}},
         {"interface": "veth-b", "namespace": "nstest", "addresses": ["10.0.0.2/24"], "up": False, "running": False,
          "routes": [{"destination": "default", "gateway": "10.0.0.1", "metric": 7}], "bridge": "br0"}]}
+NETWORK = {
+    "name": "web", "ipv4": "10.64.0.0/16", "ipv6": "fd00:64::/112", "egress": "masquerade", "isolated": True, "mtu": 1500,
+    "services": [{"protocol": "tcp", "port": 53}, {"protocol": "udp", "port": 53}], "dns": ["10.64.0.0"],
+    "publish": [{"protocol": "tcp", "first": 30000, "last": 30999}, {"protocol": "udp", "first": 53, "last": 53}],
+    "interface": "eth0", "inner4": "172.16.0.2/30", "ready": 64, "maximum": 512, "state": "ready", "generation": 7,
+    "owner": 0, "created": NOW - 7300, "uplink": "nsd-web", "host4": "10.64.0.0", "host6": "fd00:64::", "capacity": 32766,
+    "readySlots": 60, "leasedSlots": 3, "makingSlots": 4, "drainingSlots": 1, "labels": {"team": "shop"}}
+POOL = {"network": "web", "wanted": 64, "maximum": 512, "capacity": 32766, "ready": 60, "leased": 3, "making": 4,
+        "draining": 1, "acquired": 1000, "warm": 990, "cold": 10, "released": 997, "refused": 2, "failed": 5,
+        "acquireRate": 120, "makeRate": 130, "message": "8 being made"}
+SLOT = {
+    "name": "web.17", "network": "web", "state": "leased", "generation": 99, "path": "/run/nsd/slots/web.17",
+    "namespace": "box", "interface": "eth0", "mac": "02:02:0a:40:00:22", "addresses": ["172.16.0.2/30"],
+    "gateways": ["172.16.0.1"], "address4": "10.64.0.35", "address6": "fd00:64::23", "mtu": 1500, "dns": ["10.64.0.0"],
+    "cookie": 4099, "key": "job-42", "owner": 0, "bond": "time", "pid": 77, "expires": 29500, "since": NOW - 7300,
+    "labels": {"a": "b"}, "rate": {"send": 10000000, "receive": 1500000},
+    "tap": {"interface": "tap0", "owner": 0, "mac": "02:00:00:00:00:01", "addresses": ["172.16.0.1/30"]},
+    "published": [{"protocol": "tcp", "hostPort": 8080, "port": 80}, {"protocol": "udp", "hostPort": 53, "port": 53}]}
 HOSTILE = "a\x1b[2J\x07\r\nb\u202ec\x7f\u0085"
 
 
@@ -187,10 +205,127 @@ def test_call(nsc, fake):
     assert (result.returncode, result.stderr) == (3, "nsc: io.nsd.Manager.NotFound: no such thing\n")
 
 
+def shown(text, *lines):
+    for line in lines:
+        assert re.search(rf"^  {line}$", text, re.M), (line, text)
+
+
+def test_network_list(nsc, fake):
+    fake.on("ListNetworks", {"networks": [NETWORK]}, {"networks": [{"name": "bare", "ipv6": "fd00::/64", "isolated": False,
+                                                                    "state": "lost", "capacity": 9}]})
+    assert columns(nsc.ok("network", "list")) == [
+        ["NAME", "STATE", "PREFIXES", "EGRESS", "ISOLATED", "READY", "LEASED", "MAXIMUM", "AGE"],
+        ["web", "ready", "10.64.0.0/16 fd00:64::/112", "masquerade", "yes", "60/64", "3", "512", "2h"],
+        ["bare", "lost", "fd00::/64", "none", "no", "0/0", "-", "9", "-"],
+    ]
+    assert nsc.ok("network", "list", "--names") == "web\nbare\n"
+    assert [n["name"] for n in json.loads(nsc.ok("network", "list", "--json"))["networks"]] == ["web", "bare"]
+
+
+def test_network_show(nsc, fake):
+    fake.on("GetNetwork", {"network": NETWORK})
+    shown(nsc.ok("network", "show", "web"), "state +ready", "prefixes +10.64.0.0/16 fd00:64::/112", "egress +masquerade",
+          "isolated +yes", "services +tcp/53", " +udp/53", "publish +tcp/30000-30999", "dns +10.64.0.0", "inner4 +172.16.0.2/30",
+          "uplink +nsd-web", "host +10.64.0.0 fd00:64::", "slots +60 ready of 64, 3 leased, 4 being made, 1 draining",
+          "maximum +512", "capacity +32766", "generation +7", "labels +team=shop", "owner +root")
+    assert json.loads(nsc.ok("network", "show", "web", "--json")) == {"network": NETWORK}
+
+
+def test_pool_list(nsc, fake):
+    fake.on("ListPools", {"pools": [POOL, {**POOL, "network": "idle", "wanted": 0, "ready": 0, "message": None}]})
+    table = columns(nsc.ok("pool", "list"))
+    assert table[0] == ["POOL", "READY", "LEASED", "MAKING", "DRAINING", "MAXIMUM", "ACQUIRED", "COLD", "REFUSED", "FAILED",
+                        "ACQUIRED/S", "MADE/S", "NOTE"]
+    assert table[1] == ["web", "60/64", "3", "4", "1", "512", "1000", "10", "2", "5", "120", "130", "8 being made"]
+    assert table[2][:2] == ["idle", "0/0"] and table[2][-1] == "-"
+    assert json.loads(nsc.ok("pool", "list", "--json"))["pools"][0] == POOL
+
+
+def test_status_with_pools(nsc, fake):
+    fake.on("GetStatus", {"version": "9.9", "networks": 1, "slots": 68, "readySlots": 60, "leasedSlots": 3,
+                          "drainingSlots": 1}).on("ListPools", {"pools": [POOL]})
+    text = nsc.ok("status")
+    shown(text, "networks +1", "slots +68", "  ready +60", "  leased +3", "  draining +1")
+    assert columns(text)[-1][:2] == ["web", "60/64"]
+    assert json.loads(nsc.ok("status", "--json"))["slots"] == 68
+    assert [method for method, _ in fake.asked()] == ["GetStatus", "ListPools", "GetStatus"]
+
+
+def test_slot_list(nsc, fake):
+    free = {"name": "web.18", "network": "web", "state": "ready", "address4": "10.64.0.37"}
+    fake.on("ListSlots", {"slots": [SLOT, free]}, {"slots": [
+        {**SLOT, "name": "web.19", "bond": "process", "expires": None, "key": None},
+        {**SLOT, "name": "web.20", "bond": "connection", "expires": None}, {**SLOT, "name": "web.21", "bond": "nothing",
+                                                                            "expires": None}]})
+    table = columns(nsc.ok("slot", "list"))
+    assert table[:3] == [
+        ["NAME", "STATE", "ADDRESSES", "HOLDER", "BOND", "KEY", "AGE"],
+        ["web.17", "leased", "10.64.0.35 fd00:64::23", "root", "time 29s", "job-42", "2h"],
+        ["web.18", "ready", "10.64.0.37", "-", "-", "-", "-"],
+    ]
+    assert [row[4] for row in table[3:]] == ["process 77", "connection of 77", "nothing"] and table[3][5] == "-"
+    assert nsc.ok("slot", "list", "--names").split() == [f"web.{n}" for n in range(17, 22)]
+
+
+@pytest.mark.parametrize("words", ["slot show web.17", "slot get web"])
+def test_slot_show(nsc, fake, words):
+    fake.on("GetSlot", {"slot": SLOT}).on("AcquireSlot", {"slot": SLOT, "created": True})
+    text = nsc.ok(*words.split())
+    assert text.startswith("web.17\n")
+    shown(text, "state +leased", "bond +time 29s", "key +job-42", "since +[0-9 :-]+", "address +10.64.0.35 fd00:64::23",
+          "inside +172.16.0.2/30", "gateways +172.16.0.1", "dns +10.64.0.0", "interface +eth0", "mtu +1500",
+          "mac +02:02:0a:40:00:22", "tap +tap0, opened by root", "  addresses +172.16.0.1/30", "send +10mbit",
+          "receive +1500kbit", "published +tcp/8080:80", " +udp/53:53", "path +/run/nsd/slots/web.17", "namespace +box",
+          "cookie +4099", "owner +root", "generation +99", "labels +a=b")
+
+
+def test_slot_get(nsc, fake):
+    fake.on("AcquireSlot", {"slot": SLOT, "created": False})
+    assert nsc.ok("slot", "get", "web", "--key", "job-42", "--name") == "web.17\n"
+    assert json.loads(nsc.ok("slot", "get", "web", "--json")) == {"slot": SLOT, "created": False}
+    fake.on("AcquireSlot", Error("LimitExceeded", message="no slot is ready"))
+    assert nsc.fails(8, "slot", "get", "web", "--empty", "fail") == "no slot is ready"
+
+
+@pytest.mark.parametrize("expires, text", [(1, "1ms"), (1500, "1500ms"), (9000, "9s"), (59999, "59s"), (90000, "90s"),
+                                           (600000, "10m"), (7200500, "2h"), (5400000, "90m"), (0, "0ms")])
+def test_time_left(nsc, fake, expires, text):
+    fake.on("GetSlot", {"slot": {**SLOT, "expires": expires}})
+    shown(nsc.ok("slot", "show", "web.17"), f"bond +time {text}")
+
+
+def test_slot_explain(nsc, fake):
+    fake.on("ExplainSlot", {"slot": SLOT, "text": "web.17 is draining.\nA process is inside.", "holders": [
+        {"pid": 10, "command": "sleep", "how": "process"}, {"pid": 200, "command": "sshd", "how": "fileDescriptor"}]})
+    lines = nsc.ok("slot", "explain", "web.17").splitlines()
+    assert lines[:3] == ["web.17 is draining.", "A process is inside.", ""]
+    assert columns("\n".join(lines[3:])) == [["PID", "COMMAND", "HOW"], ["10", "sleep", "process"],
+                                             ["200", "sshd", "fileDescriptor"]]
+    fake.on("ExplainSlot", {"slot": SLOT, "text": "web.17 is in the pool."})
+    assert nsc.ok("slot", "explain", "web.17") == "web.17 is in the pool.\n"
+
+
+def test_monitor_of_networks_and_slots(nsc, fake):
+    fake.on("Monitor", {"sequence": 1, "event": "ready", "network": NETWORK}, {"sequence": 2, "event": "changed", "slot": SLOT},
+            {"sequence": 3, "event": "gone", "slot": {"name": "web.9", "state": "draining", "message": "pinned"}})
+    lines = nsc.ok("monitor").splitlines()
+    assert lines[0].endswith("  ready     network    web  ready  10.64.0.0/16 fd00:64::/112")
+    assert lines[1].endswith("  changed   slot       web.17  leased  10.64.0.35 fd00:64::23  key job-42")
+    assert lines[2].endswith("  gone      slot       web.9  draining  pinned")
+
+
 # Hostile text
 
+def hostile(o):
+    """The object with every string in it replaced."""
+    return {key: HOSTILE if isinstance(value, str) else [HOSTILE] if isinstance(value, list) else value
+            for key, value in o.items()}
+
+
 @pytest.mark.parametrize("words", ["list", "list --names", "show x", "link list", "link show x", "monitor", "pids x --long",
-                                   "identify", "status", "info", "introspect", "list --json", "call A.B"])
+                                   "identify", "status", "info", "introspect", "list --json", "call A.B", "network list",
+                                   "network show x", "network list --names", "pool list", "slot list", "slot show x.1",
+                                   "slot get x", "slot get x --name", "slot explain x.1", "slot list --json"])
 def test_no_control_reaches_the_terminal(nsc, fake, words):
     ns = {"name": HOSTILE, "state": HOSTILE, "message": HOSTILE, "path": HOSTILE, "labels": {HOSTILE: HOSTILE}}
     link = {"name": HOSTILE, "message": HOSTILE, "state": HOSTILE, "kind": HOSTILE,
@@ -203,6 +338,12 @@ def test_no_control_reaches_the_terminal(nsc, fake, words):
     fake.on("GetStatus", {"version": HOSTILE, "stateDirectory": HOSTILE, "bootId": HOSTILE})
     fake.on("org.varlink.service.GetInfo", {"vendor": HOSTILE, "product": HOSTILE, "interfaces": [HOSTILE]})
     fake.on("org.varlink.service.GetInterfaceDescription", {"description": HOSTILE}).on("A.B", ns)
+    network = {**hostile(NETWORK), "publish": [{"protocol": HOSTILE}]}
+    slot = {**hostile(SLOT), "tap": hostile(SLOT["tap"]), "published": [{"protocol": HOSTILE}]}
+    fake.on("ListNetworks", {"networks": [network]}).on("GetNetwork", {"network": network})
+    fake.on("ListPools", {"pools": [hostile(POOL)]}).on("ListSlots", {"slots": [slot]}).on("GetSlot", {"slot": slot})
+    fake.on("AcquireSlot", {"slot": slot})
+    fake.on("ExplainSlot", {"text": HOSTILE, "holders": [{"pid": 1, "command": HOSTILE, "how": HOSTILE}]})
     text = nsc.ok(*words.split())
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text), repr(text)
     assert "\\x1b[2J" in text or "\\u001b[2J" in text
@@ -223,7 +364,13 @@ def test_wrong_types_do_no_harm(nsc, fake):
     fake.on("Monitor", {"event": 5, "namespace": 7, "link": "x"})
     fake.on("GetNamespace", {"namespace": 5, "links": {}})
     fake.on("IdentifyProcess", {"names": [5, None]})
-    for words in ("list", "link list", "link list --counters", "monitor", "show x", "identify"):
+    wrong = {"name": [], "state": 5, "ipv4": {}, "services": 7, "publish": [5, None, {"first": "x"}], "dns": "x",
+             "bond": 5, "expires": "x", "tap": 5, "rate": [], "published": {}, "owner": "x", "labels": []}
+    for method, key in (("ListNetworks", "networks"), ("ListPools", "pools"), ("ListSlots", "slots")):
+        fake.on(method, {key: [wrong, 7, None, "x"]})
+    fake.on("GetNetwork", {"network": wrong}).on("GetSlot", {"slot": wrong}).on("ExplainSlot", {"text": 5, "holders": [5]})
+    for words in ("list", "link list", "link list --counters", "monitor", "show x", "identify", "network list",
+                  "network show x", "pool list", "slot list", "slot show x.1", "slot get x", "slot explain x.1"):
         assert nsc(*words.split()).returncode == 0, words
 
 

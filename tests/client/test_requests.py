@@ -142,6 +142,73 @@ CHANGES = {
     "c2/eth0 down": ("ChangeLink", {"name": "uplink", "generation": 8, "end": 1, "change": {"up": False}}),
 }
 
+NETWORKS = {
+    "network add web --ipv4 10.64.0.0/16": [("CreateNetwork", {"name": "web", "ipv4": "10.64.0.0/16"})],
+    "network add web --ipv4 10.64.0.0/16 --ipv6 fd00:64::/112 --mtu 1400 --egress masquerade --no-isolation "
+    "--service tcp/53 --service udp/53 --dns 10.64.0.0 --dns fd00:64:: --publish tcp/30000-30999 --publish udp/53 "
+    "--interface net0 --inner4 172.16.0.2/30 --inner6 fd00:1::2/126 --sysctl net.ipv4.ip_forward=1 --ready 64 "
+    "--maximum 512 --label team=shop":
+        [("CreateNetwork", {
+            "name": "web", "ipv4": "10.64.0.0/16", "ipv6": "fd00:64::/112", "mtu": 1400, "egress": "masquerade",
+            "isolated": False, "services": [{"protocol": "tcp", "port": 53}, {"protocol": "udp", "port": 53}],
+            "dns": ["10.64.0.0", "fd00:64::"],
+            "publish": [{"protocol": "tcp", "first": 30000, "last": 30999}, {"protocol": "udp", "first": 53, "last": 53}],
+            "interface": "net0", "inner4": "172.16.0.2/30", "inner6": "fd00:1::2/126",
+            "sysctls": {"net.ipv4.ip_forward": "1"}, "ready": 64, "maximum": 512, "labels": {"team": "shop"}})],
+    "network add web --ipv6 fd00:64::/112 --ensure": [("EnsureNetwork", {"name": "web", "ipv6": "fd00:64::/112"})],
+    "network set web --ready 5 --isolation --service none --dns none --publish none --label a= --generation 7":
+        [("ChangeNetwork", {"name": "web", "ready": 5, "isolated": True, "services": [], "dns": [], "publish": [],
+                            "labels": {"a": ""}, "generation": 7})],
+    "network set web --service none --service tcp/22":
+        [("ChangeNetwork", {"name": "web", "services": [{"protocol": "tcp", "port": 22}]})],
+    "network set web label a=b sysctl net.core.somaxconn=9 generation 3":
+        [("ChangeNetwork", {"name": "web", "labels": {"a": "b"}, "sysctls": {"net.core.somaxconn": "9"},
+                            "generation": 3})],
+    "network del web": [("DeleteNetwork", {"name": "web"})],
+    "network rm web --force --wait --generation 4":
+        [("DeleteNetwork", {"name": "web", "force": True, "wait": True, "generation": 4})],
+    "network": [("ListNetworks", {})],
+    "network list": [("ListNetworks", {})],
+    "network ls --names": [("ListNetworks", {})],
+    "network show web": [("GetNetwork", {"name": "web"})],
+    "network repair web": [("RepairNetwork", {"name": "web"})],
+    "pool": [("ListPools", {})],
+    "pool list": [("ListPools", {})],
+    "pool set web --ready 8 --maximum 9": [("ChangeNetwork", {"name": "web", "ready": 8, "maximum": 9})],
+}
+
+SLOTS = {
+    "slot get web": [("AcquireSlot", {"network": "web", "bond": "nothing"})],
+    "slot acquire web --key job-42 --ttl 1500ms --bond time --name":
+        [("AcquireSlot", {"network": "web", "key": "job-42", "ttl": 1500, "bond": "time"})],
+    "slot get web --ttl 30s": [("AcquireSlot", {"network": "web", "ttl": 30000})],
+    "slot get web --ttl 5m": [("AcquireSlot", {"network": "web", "ttl": 300000})],
+    "slot get web --ttl 2h": [("AcquireSlot", {"network": "web", "ttl": 7200000})],
+    "slot get web --ttl 1d": [("AcquireSlot", {"network": "web", "ttl": 86400000})],
+    "slot get web --empty fail --label a=b label c=d --netns box --bond nothing":
+        [("AcquireSlot", {"network": "web", "empty": "fail", "labels": {"a": "b", "c": "d"}, "namespace": "box",
+                          "bond": "nothing"})],
+    "slot get web --send 10mbit --receive 1gbit --tap tap0 --tap-owner root --tap-mac 02:00:00:00:00:01 "
+    "--tap-address 172.16.0.1/30 --tap-address fd00::1/126":
+        [("AcquireSlot", {"network": "web", "bond": "nothing", "rate": {"send": 10000000, "receive": 1000000000},
+                          "tap": {"interface": "tap0", "owner": 0, "mac": "02:00:00:00:00:01",
+                                  "addresses": ["172.16.0.1/30", "fd00::1/126"]}})],
+    "slot get web --send 9600bit --receive 56Kbit":
+        [("AcquireSlot", {"network": "web", "bond": "nothing", "rate": {"send": 9600, "receive": 56000}})],
+    "slot get web --publish tcp/8080:80 --publish udp/53":
+        [("AcquireSlot", {"network": "web", "bond": "nothing",
+                          "publish": [{"protocol": "tcp", "hostPort": 8080, "port": 80}, {"protocol": "udp", "port": 53}]})],
+    "slot release web.17": [("ReleaseSlot", {"name": "web.17"})],
+    "slot rm web.17 --generation 5 --wait": [("ReleaseSlot", {"name": "web.17", "generation": 5, "wait": True})],
+    "slot renew web.17 --generation 5": [("RenewSlot", {"name": "web.17", "generation": 5})],
+    "slot renew web.17 --generation 5 --ttl 1m": [("RenewSlot", {"name": "web.17", "generation": 5, "ttl": 60000})],
+    "slot": [("ListSlots", {})],
+    "slot list": [("ListSlots", {})],
+    "slot ls web --state leased --names": [("ListSlots", {"network": "web", "state": "leased"})],
+    "slot show web.17": [("GetSlot", {"name": "web.17"})],
+    "slot explain web.17": [("ExplainSlot", {"name": "web.17"})],
+}
+
 OTHERS = {
     "status": [("GetStatus", {})],
     "monitor": [("Monitor", {})],
@@ -170,11 +237,11 @@ def play(fake):
     fake.on("DeleteLink", by_name("name"))
 
 
-@pytest.mark.parametrize("line", [*NAMESPACES, *LINKS, *OTHERS])
+@pytest.mark.parametrize("line", [*NAMESPACES, *LINKS, *NETWORKS, *SLOTS, *OTHERS])
 def test_request(nsc, fake, line):
     play(fake)
     nsc.ok(*shlex.split(line))
-    assert fake.asked() == {**NAMESPACES, **LINKS, **OTHERS}[line]
+    assert fake.asked() == {**NAMESPACES, **LINKS, **NETWORKS, **SLOTS, **OTHERS}[line]
 
 
 @pytest.mark.parametrize("line", CHANGES)
@@ -187,10 +254,10 @@ def test_link_set(nsc, fake, line):
 
 def test_flags(nsc, fake):
     """`more` where the method streams, `oneway` on request, and nothing that is false."""
-    for words in ("list", "link list", "pids x", "monitor", "call A.B --more"):
+    for words in ("list", "link list", "network list", "slot list", "pids x", "monitor", "call A.B --more"):
         nsc.ok(*words.split())
         assert fake.calls[-1]["more"] is True and "oneway" not in fake.calls[-1], words
-    for words in ("status", "show x --json", "call A.B"):
+    for words in ("status", "show x --json", "pool list", "slot get web", "call A.B"):
         nsc.ok(*words.split())
         assert set(fake.calls[-1]) <= {"method", "parameters"}, words
     nsc.ok("call", "A.B", "--oneway")
@@ -221,6 +288,15 @@ def test_identify_sends_a_pidfd(nsc, fake):
     assert fake.fds == [["anon_inode:[pidfd]"]]
 
 
+def test_slot_of_a_process_sends_a_pidfd(nsc, fake):
+    nsc.ok("slot", "get", "web", "--pid", str(os.getpid()))
+    nsc.ok("slot", "get", "web", "--pid", str(os.getpid()), "--bond", "process")
+    assert fake.asked() == [("AcquireSlot", {"network": "web", "processFileDescriptor": 0}),
+                            ("AcquireSlot", {"network": "web", "bond": "process", "processFileDescriptor": 0})]
+    assert fake.fds == [["anon_inode:[pidfd]"]] * 2
+    assert "there is no process" in nsc.fails(3, "slot", "get", "web", "--pid", "4194304")
+
+
 def test_attach_sends_a_namespace_file(nsc, fake):
     nsc.ok("attach", "x", "/proc/self/ns/net")
     assert fake.asked() == [("AttachNamespace", {"name": "x", "namespaceFileDescriptor": 0})]
@@ -246,10 +322,14 @@ def test_ensure_says_what_it_did(nsc, fake):
     assert nsc.ok("ensure", "x") == "x: unchanged\n"
     fake.on("EnsureLink", {"link": {"name": "uplink"}, "created": False})
     assert nsc.ok("link", "ensure", "a") == "uplink: unchanged\n"
+    fake.on("EnsureNetwork", {"network": {"name": "web"}, "created": True})
+    assert nsc.ok("network", "add", "web", "--ipv4", "10.0.0.0/16", "--ensure") == "web: created\n"
 
 
 def test_success_is_silent(nsc):
-    for words in ("add x", "del x", "set x auto", "repair x", "link add a"):
+    for words in ("add x", "del x", "set x auto", "repair x", "link add a", "network add x --ipv4 10.0.0.0/16", "network set x --ready 1",
+                  "network del x", "network repair x", "pool set x --ready 1", "slot release x.1",
+                  "slot renew x.1 --generation 1"):
         assert nsc.ok(*words.split()) == ""
 
 

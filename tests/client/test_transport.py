@@ -302,6 +302,16 @@ def test_host_exec(nsc, ssh):
     assert result.returncode == 125  # of the nsc there: the stand-in sends no descriptor
 
 
+def test_host_slots(nsc, ssh):
+    """Commands run there, where descriptors go; the words are quoted as those of exec are."""
+    environment, arguments = ssh
+    assert nsc("--host", "box", "slot", "exec", "web.17", "ls", "a b", environment=environment).returncode == 125
+    assert arguments()[-5:] == ["nsc", "slot exec", "'web.17'", "'ls'", "'a b'"]
+    assert nsc("--host", "box", "slot", "run", "web", "--key", "$x", "--", "ls", environment=environment).returncode == 125
+    assert arguments()[-7:] == ["nsc", "slot run", "'web'", "'--key'", "'$x'", "'--'", "'ls'"]
+    assert "run nsc there" in nsc.fails(2, "--host", "box", "slot", "get", "web", "--pid", "1", environment=environment)
+
+
 @pytest.mark.parametrize("end, text", [("exit 255", "ssh cannot reach box"), ("exit 127", "no nsc in the PATH of box"),
                                        ("exit 3", "ended with status 3"), ("exit 0", "box closed the connection")])
 def test_host_failures(nsc, tmp_path, end, text):

@@ -1,36 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who may do what: members of the socket's group have their own objects and see no others; root has all."""
-import contextlib
 import os
 
 import pytest
 
 from nsdtest import kernel, poll
-from nsdtest.monitor import Watch
-from nsdtest.specs import bridge, end, route, veth
+from nsdtest.monitor import WatchOfUser
+from nsdtest.specs import bridge, end, network, route, veth
+from nsdtest.users import ALICE, BOB, acting_as, connected, open_to_group
 from nsdtest.varlink import Error, expect
-
-GROUP = 60000
-ALICE, BOB = 65534, 65533
-
-
-@contextlib.contextmanager
-def connected(nsd, uid, gid=GROUP):
-    """A connection with the credentials of another user."""
-    os.setegid(gid)
-    os.seteuid(uid)
-    try:
-        client = nsd.client()
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-    with client:
-        yield client
-
-
-def open_to_group(nsd):
-    os.chown(nsd.socket, 0, GROUP)
-    os.chmod(nsd.socket, 0o660)
 
 
 @pytest.fixture
@@ -150,13 +128,8 @@ def test_monitor_shows_own_objects_only(shared, root, alice):
         """A daemon to Watch through one user's connection."""
         @staticmethod
         def client():
-            os.setegid(GROUP)
-            os.seteuid(BOB)
-            try:
+            with acting_as(BOB):
                 return shared.client()
-            finally:
-                os.seteuid(0)
-                os.setegid(0)
     alice.call("CreateNamespace", name="alices")
     watch = None
     try:
@@ -171,25 +144,6 @@ def test_monitor_shows_own_objects_only(shared, root, alice):
     finally:
         if watch:
             watch.client.close()
-
-
-class WatchOfUser(Watch):
-    """A user's numbers may have gaps where others' changes are, but never go back."""
-
-    def read(self):
-        before = self.last
-        change, _ = self.client.receive("Monitor")
-        kind = next((kind for kind in ("namespace", "link") if kind in change), None)
-        item = change.get(kind) if kind else None
-        key = (kind, item["name"]) if item else None
-        if not self.synced:
-            self.read_snapshot(change["event"], key, item)
-        else:
-            assert change["sequence"] > before
-            self.apply(change["event"], key, item)
-        self.last = change["sequence"]
-        self.seen.append((change["event"], *(key or (None, None)), item))
-        return self.seen[-1]
 
 
 HOST_WISHES = {
@@ -231,6 +185,27 @@ def test_what_is_roots_alone(shared, alice, host):
             ("io.systemd.service.SetLogLevel", {"level": 7}), ("io.systemd.service.Reload", {})):
         expect("PermissionDenied", alice.call, method, parameters)
     assert kernel.netns_files() == ["mine"]
+
+
+NETWORK_WISHES = (
+    ("CreateNetwork", network()), ("EnsureNetwork", network()), ("EnsureNetwork", network("theirs", "10.65.0.0/16", None)),
+    ("ChangeNetwork", {"name": "theirs", "mtu": 1300}), ("DeleteNetwork", {"name": "theirs"}),
+    ("DeleteNetwork", {"name": "theirs", "force": True}), ("RepairNetwork", {"name": "theirs"}),
+    ("ChangeNetwork", {"name": "absent", "mtu": 1300}), ("DeleteNetwork", {"name": "absent"}),
+    ("RepairNetwork", {"name": "absent"}))
+
+
+def test_networks_are_roots_alone(shared, root, alice, host):
+    """Users see networks and take slots of them; they make, change and remove none, nor learn by trying."""
+    root.call("CreateNetwork", network("theirs", "10.65.0.0/16", None))
+    before = (host.snapshot(), shared.recorded(), root.networks())
+    for method, parameters in NETWORK_WISHES:
+        expect("PermissionDenied", alice.call, method, parameters)
+    assert (host.snapshot(), shared.recorded(), root.networks()) == before
+    assert alice.networks() == root.networks() and alice.pool("theirs")["leased"] == 0
+    assert alice.call("GetNetwork", name="theirs")["network"]["owner"] == 0
+    slot = alice.acquire("theirs")
+    assert slot["owner"] == ALICE and set(alice.slots()) == {slot["name"]}
 
 
 def test_processes_of_others(shared, root, alice):

@@ -102,7 +102,11 @@ assert_defaults(const struct settings *s)
 	assert_int_equal(s->connections_per_user, d.connections_per_user);
 	assert_int_equal(s->namespaces_per_user, d.namespaces_per_user);
 	assert_int_equal(s->links_per_user, d.links_per_user);
+	assert_int_equal(s->slots_per_user, d.slots_per_user);
+	assert_int_equal(s->acquires_per_second, d.acquires_per_second);
+	assert_int_equal(s->slots_reserved, d.slots_reserved);
 	assert_int_equal(s->idle_timeout, d.idle_timeout);
+	assert_int_equal(s->grace, d.grace);
 }
 
 /* ---- what is read ---- */
@@ -117,7 +121,11 @@ test_defaults(void **state UNUSED)
 	assert_int_equal(s.workers, 4);
 	assert_false(s.remake_lost);
 	assert_int_equal(s.connections, 1024);
+	assert_int_equal(s.slots_per_user, 256);
+	assert_int_equal(s.acquires_per_second, 1000);
+	assert_int_equal(s.slots_reserved, 16);
 	assert_int_equal(s.idle_timeout, 0);
+	assert_int_equal(s.grace, 10);
 }
 
 static void
@@ -127,7 +135,8 @@ test_all_settings(void **state UNUSED)
 
 	write_file("low/nsd.conf", "# a comment\n\n[Daemon]\nLogLevel=debug\nWorkers = 8 # more\nRemakeLost=yes\n"
 				   "[Limits]\nConnections=10\nConnectionsPerUser=\"5\"\nNamespacesPerUser=0\n"
-				   "LinksPerUser=1000000\nIdleTimeoutSec=60\n");
+				   "LinksPerUser=1000000\nSlotsPerUser=7\nAcquiresPerSecond=1\nSlotsReserved=0\n"
+				   "IdleTimeoutSec=60\n[Slots]\nGraceSec=3600\n");
 	s = must_load();
 	assert_int_equal(s.log_level, LOG_DEBUG);
 	assert_int_equal(s.workers, 8);
@@ -136,7 +145,11 @@ test_all_settings(void **state UNUSED)
 	assert_int_equal(s.connections_per_user, 5);
 	assert_int_equal(s.namespaces_per_user, 0);
 	assert_int_equal(s.links_per_user, 1000000);
+	assert_int_equal(s.slots_per_user, 7);
+	assert_int_equal(s.acquires_per_second, 1);
+	assert_int_equal(s.slots_reserved, 0);
 	assert_int_equal(s.idle_timeout, 60);
+	assert_int_equal(s.grace, 3600);
 }
 
 static void
@@ -233,9 +246,15 @@ test_mistakes(void **state UNUSED)
 		  "high/nsd.conf:3: there is no Workerz= in [Daemon]; there are LogLevel, Workers, "
 		  "RemakeLost" },
 		{ "[Limits]\nWorkers=4\n", "high/nsd.conf:2: there is no Workers= in [Limits]; there are Connections, "
-					   "ConnectionsPerUser, NamespacesPerUser, LinksPerUser, IdleTimeoutSec" },
+					   "ConnectionsPerUser, NamespacesPerUser, LinksPerUser, SlotsPerUser, "
+					   "AcquiresPerSecond, SlotsReserved, IdleTimeoutSec" },
 		{ "[Other]\nWorkers=4\n",
-		  "high/nsd.conf:2: there is no section [Other]; there are [Daemon], [Limits]" },
+		  "high/nsd.conf:2: there is no section [Other]; there are [Daemon], [Limits], [Slots]" },
+		{ "[Limits]\nAcquiresPerSecond=0\n",
+		  "high/nsd.conf:2: AcquiresPerSecond=0: give a number from 1 to 1000000" },
+		{ "[Limits]\nSlotsReserved=65537\n",
+		  "high/nsd.conf:2: SlotsReserved=65537: give a number from 0 to 65536" },
+		{ "[Slots]\nGraceSec=3601\n", "high/nsd.conf:2: GraceSec=3601: give a number from 0 to 3600" },
 		{ "[Daemon]\nWorkers=0\n", "high/nsd.conf:2: Workers=0: give a number from 1 to 64" },
 		{ "[Daemon]\nWorkers=65\n", "high/nsd.conf:2: Workers=65: give a number from 1 to 64" },
 		{ "[Daemon]\nWorkers=4k\n", "high/nsd.conf:2: Workers=4k: give a number from 1 to 64" },
@@ -311,7 +330,7 @@ test_shipped_file(void **state UNUSED)
 	assert_true(fread(s.text, 1, sizeof(s.text) - 1, f) > 0);
 	fclose(f);
 	settings_describe(check_shipped, &s);
-	assert_int_equal(s.n, 8);
+	assert_int_equal(s.n, 12);
 	assert_int_equal(settings_load(TEST_SOURCE "/systemd/nsd.conf", &loaded, &e), 0);
 	assert_defaults(&loaded);
 }

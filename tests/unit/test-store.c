@@ -194,6 +194,18 @@ must_generate(struct store *s)
 	return g;
 }
 
+/* No file may grow beyond that, so that writing fails. */
+static void
+limit_files(rlim_t size)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
 /* Runs `fn` in a child, which ends by SIGKILL within it. */
 static void
 in_killed_child(void (*fn)(void *arg), void *arg)
@@ -356,6 +368,57 @@ test_generation_block_runs_out(void **state UNUSED)
 	store_close(s);
 	s = must_open(BOOT);
 	assert_true(must_generate(s) > last);
+	store_close(s);
+}
+
+/* Reserved ahead, by another thread: taking one never writes, and the numbers go on without a gap. */
+static void
+test_generations_reserved_ahead(void **state UNUSED)
+{
+	struct store *s = must_open(BOOT);
+	int64_t first = must_generate(s), last = first;
+	unsigned reserved = 0;
+
+	assert_false(store_generation_low(s));
+	for (unsigned i = 0; i < 1000000; i++) {
+		if (store_generation_low(s)) {
+			limit_files(RLIM_INFINITY);
+			assert_int_equal(store_reserve(s, NULL), 0);
+			assert_int_equal(store_reserve(s, NULL), 0); /* not a second one */
+			assert_false(store_generation_low(s));
+			reserved++;
+		}
+		if (i % 1000 == 0)
+			limit_files(0); /* whoever writes, fails */
+		assert_int_equal(must_generate(s), ++last);
+	}
+	limit_files(RLIM_INFINITY);
+	assert_in_range(reserved, 1000000 / 65536, 1000000 / 65536 + 1);
+	store_close(s);
+	s = must_open(BOOT);
+	first = must_generate(s);
+	assert_true(first > last && first <= last + 65536 + 65536 / 2 + 1);
+	store_close(s);
+}
+
+static void
+test_reserving_fails(void **state UNUSED)
+{
+	struct store *s = must_open(BOOT);
+	struct error e = { 0 };
+
+	while (!store_generation_low(s))
+		must_generate(s);
+	limit_files(0);
+	assert_true(store_reserve(s, &e) < 0);
+	assert_int_equal(e.code, ERROR_STORE);
+	assert_false(store_generation_low(s)); /* it would fail again */
+	must_generate(s);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(store_retry(s, &e), 0);
+	assert_true(store_generation_low(s));
+	assert_int_equal(store_reserve(s, &e), 0);
+	assert_false(store_generation_low(s));
 	store_close(s);
 }
 
@@ -824,17 +887,6 @@ small_disk(void)
 	assert_int_equal(mount("tmpfs", directory, "tmpfs", 0, "size=2m,mode=0700"), 0);
 }
 
-static void
-limit_files(rlim_t size)
-{
-	struct rlimit limit;
-
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	signal(SIGXFSZ, SIG_IGN);
-}
-
 /* Puts records until that fails; returns how many. */
 static unsigned
 put_until_failure(struct store *s, struct error *e)
@@ -1126,6 +1178,8 @@ main(void)
 		T(test_bad_arguments),
 		T(test_generations_never_repeat),
 		T(test_generation_block_runs_out),
+		T(test_generations_reserved_ahead),
+		T(test_reserving_fails),
 		T(test_generation_of_a_restored_backup),
 		T(test_second_is_refused),
 		T(test_kill_loses_nothing),

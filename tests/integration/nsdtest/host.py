@@ -14,6 +14,7 @@ from .daemon import Daemon
 from .varlink import Error
 
 ROOT = pathlib.Path("/run/test")
+LASTING = ("vault", "slots", "slots.table")  # what the vault leaves in the runtime directory of a stopped daemon
 
 
 class Host:
@@ -29,8 +30,10 @@ class Host:
         """What a test must leave as it found it."""
         return {
             "links": sorted(kernel.links()),
-            "namespace mounts": kernel.nsfs_mounts(),
+            "namespace mounts": kernel.nsfs_mounts("mnt"),  # but vaults: they outlive what was in them
             "files in /run/netns": kernel.netns_files(),
+            "routes": sorted(map(str, kernel.routes() | kernel.routes(family="-6"))),
+            "tables of nftables": kernel.nft_tables(),
         }
 
     # What tests make
@@ -79,9 +82,12 @@ class Host:
         self.foreign.remove((kind, name))
 
     def new_boot(self):
-        """What a reboot leaves of a host: nothing in /run/netns, no links, another boot id."""
+        """What a reboot leaves of a host: nothing in /run, no links, no rules, another boot id."""
         for point in reversed(kernel.nsfs_mounts()):
             sandbox.umount(point, sandbox.MNT_DETACH)
+        for daemon in self.daemons:
+            shutil.rmtree(daemon.runtime, ignore_errors=True)
+        kernel.run("nft", "flush", "ruleset")
         if os.path.isdir(kernel.NETNS):
             if any(point == kernel.NETNS for point, _, _ in kernel.mountinfo()):
                 sandbox.umount(kernel.NETNS, sandbox.MNT_DETACH)
@@ -137,8 +143,20 @@ class Host:
         poll.equal(daemon.connections, 0, "connections of nsd")
         poll.equal(daemon.fd_kinds, daemon.base_fds, "file descriptors of nsd")
         daemon.stop()
-        left = [name for name in os.listdir(daemon.runtime) if name != "lock"] if daemon.runtime.exists() else []
-        assert left == [], f"left in the runtime directory: {left}"
+        left = set(os.listdir(daemon.runtime) if daemon.runtime.exists() else []) - {"lock", *LASTING}
+        assert not left, f"left in the runtime directory: {left}"
+        assert vault_pins(daemon) == [], "left in the vault"
+        if os.path.exists(daemon.runtime / "vault"):
+            sandbox.umount(daemon.runtime / "vault", sandbox.MNT_DETACH)
+
+
+def vault_pins(daemon):
+    """Names of what is pinned in a daemon's vault, as somebody in there sees it."""
+    vault = daemon.runtime / "vault"
+    if not os.path.ismount(vault):
+        return []
+    lines = kernel.run("nsenter", f"--mount={vault}", "cat", "/proc/self/mountinfo").stdout.splitlines()
+    return sorted(line.split(" ")[4].rpartition("/")[2] for line in lines if " - nsfs " in line)
 
 
 def unless_gone(client, method, **named):
@@ -153,6 +171,9 @@ def unless_gone(client, method, **named):
 def delete_everything(daemon):
     """Deletes all that nsd itself lists as its own, waiting until it is gone."""
     with daemon.client() as client:
+        for name in client.networks():
+            client.call("DeleteNetwork", name=name, force=True, wait=True)
+        assert client.networks() == {} and client.slots() == {}
         for name in client.links(foreign=False):
             unless_gone(client, "DeleteLink", name=name, wait=True)
         for name, item in client.namespaces(foreign=False).items():
@@ -163,5 +184,5 @@ def delete_everything(daemon):
         assert client.namespaces(foreign=False) == {}
         assert client.links(foreign=False) == {}
         status = client.call("GetStatus")
-        counts = {key: status[key] for key in ("namespaces", "links", "lost", "draining", "connections")}
-        assert counts == {"namespaces": 0, "links": 0, "lost": 0, "draining": 0, "connections": 1}, counts
+        counts = {key: status[key] for key in ("namespaces", "links", "networks", "slots", "lost", "draining", "connections")}
+        assert counts.pop("connections") == 1 and not any(counts.values()), counts

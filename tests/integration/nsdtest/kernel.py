@@ -11,11 +11,19 @@ from . import sandbox
 NETNS = "/run/netns"
 
 
+def path_of(netns):
+    """The file of a namespace: its name in /run/netns, its path, or an open fd of this process."""
+    if isinstance(netns, int):
+        return f"/proc/{os.getpid()}/fd/{netns}"
+    return netns if "/" in netns else f"{NETNS}/{netns}"
+
+
 def run(*command, check=True, netns=None, timeout=30, **named):
-    """A command's CompletedProcess with text output; in the named namespace by nsenter (no mounts of its own)."""
+    """A command's CompletedProcess with text output; in the namespace (its name, path or fd) by nsenter (no mounts of its
+    own)."""
     words = [str(word) for word in command]
-    if netns:
-        words = ["nsenter", f"--net={NETNS}/{netns}", "--", *words]
+    if netns is not None:
+        words = ["nsenter", f"--net={path_of(netns)}", "--", *words]
     result = subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False,
                             stdin=named.pop("stdin", subprocess.DEVNULL), **named)
     assert not check or result.returncode == 0, f"{words} -> {result.returncode}: {result.stderr or result.stdout}"
@@ -54,31 +62,51 @@ def routes(netns=None, family="-4"):
             for item in ip_json(family, "route", "show", netns=netns) if item.get("protocol") != "kernel"}
 
 
+def neighbours(netns=None):
+    """{(address, interface): (MAC, states)}, v4 and v6."""
+    return {(item["dst"], item["dev"]): (item.get("lladdr"), item["state"]) for item in ip_json("neigh", "show", netns=netns)}
+
+
 def is_up(name, netns=None):
     return "UP" in link(name, netns)["flags"]
 
 
 def pyroute2_links(netns=None):
     """The same question to another implementation of rtnetlink: name -> message."""
-    if netns:
-        with sandbox.inside(f"{NETNS}/{netns}"), IPRoute() as socket:
-            return {message.get_attr("IFLA_IFNAME"): message for message in socket.get_links()}
-    with IPRoute() as socket:
+    with sandbox.inside(None if netns is None else path_of(netns)), IPRoute() as socket:
         return {message.get_attr("IFLA_IFNAME"): message for message in socket.get_links()}
 
 
-def mountinfo():
-    """Lines of /proc/self/mountinfo as (mount point, optional fields, type)."""
+def mounts():
+    """Lines of /proc/self/mountinfo as (root in its file system, mount point, optional fields, type)."""
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
         for line in lines:
             left, _, right = line.rstrip("\n").partition(" - ")
             fields = left.split(" ")
-            yield fields[4], fields[6:], right.split(" ")[0]
+            yield fields[3], fields[4], fields[6:], right.split(" ")[0]
 
 
-def nsfs_mounts():
-    """Mount points that are namespaces, sorted; one that is mounted twice is there twice."""
-    return sorted(point for point, _, fstype in mountinfo() if fstype == "nsfs")
+def mountinfo():
+    """The same as (mount point, optional fields, type)."""
+    for _, *line in mounts():
+        yield tuple(line)
+
+
+def nsfs_mounts(*but):
+    """Mount points that are namespaces, but those of some kinds ("mnt"), sorted; one that is mounted twice is there twice."""
+    return sorted(point for root, point, _, fstype in mounts() if fstype == "nsfs" and root.partition(":")[0] not in but)
+
+
+def nft_tables(netns=None):
+    """Sorted "family name" of all tables of nftables."""
+    items = json.loads(run("nft", "-j", "list", "tables", netns=netns).stdout)["nftables"]
+    return sorted(f"{item['table']['family']} {item['table']['name']}" for item in items if "table" in item)
+
+
+def nft_rules(netns=None):
+    """How many rules all tables together have."""
+    items = json.loads(run("nft", "-j", "list", "ruleset", netns=netns).stdout)["nftables"]
+    return sum(1 for item in items if "rule" in item)
 
 
 def netns_files():

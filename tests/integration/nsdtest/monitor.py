@@ -8,6 +8,16 @@ import time
 from . import poll
 
 
+KINDS = ("namespace", "link", "network", "slot")
+
+
+def subject(change):
+    """(kind, object) of a message; (None, None) of one that is about no object."""
+    kinds = [kind for kind in KINDS if kind in change]
+    assert len(kinds) <= 1, change
+    return (kinds[0], change[kinds[0]]) if kinds else (None, None)
+
+
 class Watch:
     """One Monitor call. `objects` is the state that follows from the events: (kind, name) -> object."""
 
@@ -30,18 +40,19 @@ class Watch:
         change, continues = self.client.receive("Monitor")
         assert continues
         event, sequence = change["event"], change["sequence"]
-        assert not ("namespace" in change and "link" in change), change
-        kind = next((kind for kind in ("namespace", "link") if kind in change), None)
-        item = change.get(kind) if kind else None
+        kind, item = subject(change)
         key = (kind, item["name"]) if item else None
         if not self.synced:
             self.read_snapshot(event, key, item)
         else:
-            assert sequence == self.last + 1, f"sequence {sequence} after {self.last}: {change}"
+            assert self.follows(sequence), f"sequence {sequence} after {self.last}: {change}"
             self.apply(event, key, item)
         self.last = sequence
         self.seen.append((event, *(key or (None, None)), item))
         return self.seen[-1]
+
+    def follows(self, sequence):
+        return sequence == self.last + 1
 
     def read_snapshot(self, event, key, item):
         if event == "synced":
@@ -85,3 +96,10 @@ class Watch:
     def count(self):
         """Counter of (event, kind, name) since the snapshot."""
         return collections.Counter(entry[:3] for entry in self.seen if entry[0] not in ("present", "synced"))
+
+
+class WatchOfUser(Watch):
+    """A user's numbers may have gaps where others' changes are, but never go back."""
+
+    def follows(self, sequence):
+        return sequence > self.last

@@ -61,7 +61,10 @@ def fresh():
 
 @contextlib.contextmanager
 def inside(path):
-    """The calling thread is in the network namespace at `path` (or of the fd) during the body."""
+    """The calling thread is in the network namespace at `path` (or of the fd) during the body; None: it stays."""
+    if path is None:
+        yield
+        return
     target = path if isinstance(path, int) else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:

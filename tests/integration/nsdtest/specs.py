@@ -20,6 +20,17 @@ def bridge(interface, *addresses, namespace=None, **fields):
     return {"kind": "bridge", "ends": [end(namespace, interface, *addresses)], **fields}
 
 
+def network(name="web", ipv4="10.64.0.0/16", ipv6="fd64::/64", **fields):
+    """Parameters of a network; what is None is left out."""
+    fields.update(name=name, ipv4=ipv4, ipv6=ipv6)
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def port(protocol, number):
+    """A service of the host."""
+    return {"protocol": protocol, "port": number}
+
+
 def route(destination, gateway=None, metric=None):
     fields = {"destination": destination, "gateway": gateway, "metric": metric}
     return {key: value for key, value in fields.items() if value is not None}

@@ -215,6 +215,19 @@ class Client:
                 end.pop("running", None)
         return {item["name"]: item for item in items}
 
+    def networks(self):
+        return {item["name"]: item for item in self.list("ListNetworks", "networks")}
+
+    def slots(self, **named):
+        return {item["name"]: item for item in self.list("ListSlots", "slots", **named)}
+
+    def pool(self, network="web"):
+        return {item["network"]: item for item in self.call("ListPools")["pools"]}[network]
+
+    def acquire(self, network="web", fds=(), **named):
+        """A slot; the fds of the answer stay in self.fds."""
+        return self.call("AcquireSlot", {"network": network}, fds, **named)["slot"]
+
 
 def expect(short, function, /, *arguments, **named):
     """The call must fail with the error of this short name; returns the error."""
