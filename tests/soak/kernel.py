@@ -92,14 +92,14 @@ def net_namespaces():
         return None
 
 
-def snapshot(pid, routers):
-    """Everything that must be the same after the soak as before. routers: names of pins."""
-    root = f"{vault_thread(pid)}/root/pins"
-    state = {"interfaces of the host": links(), "mounts of the host": sorted(mounts()), "pins": len(pins(pid)),
-             "routers": [pin for pin in pins(pid) if "@" in pin], "descriptors of nsd": descriptors(pid),
-             "threads of nsd": len(os.listdir(f"/proc/{pid}/task"))}
-    for name in routers:
-        with inside(f"{root}/{name}"):
+def snapshot(pid):
+    """Everything that must be the same after the soak as before."""
+    pinned, found = pins(pid), descriptors(pid)
+    state = {"interfaces of the host": links(), "mounts of the host": sorted(mounts()), "pins": len(pinned),
+             "routers": [pin for pin in pinned if "@" in pin], "threads of nsd": len(os.listdir(f"/proc/{pid}/task")),
+             "sockets of nsd": found.pop("socket:[]"), "other descriptors of nsd": found}
+    for name in state["routers"]:
+        with inside(f"{vault_thread(pid)}/root/pins/{name}"):
             state[f"interfaces in {name}"] = len(links())
             state[f"namespaces known to {name}"] = nsids()
     return state
