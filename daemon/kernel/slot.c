@@ -59,6 +59,7 @@ put_default_route(struct rtnl *r, const struct prefix *gateway)
 	header->rtm_protocol = ROUTE_PROTOCOL;
 	header->rtm_type = RTN_UNICAST;
 	header->rtm_scope = RT_SCOPE_UNIVERSE;
+	header->rtm_flags = RTNH_F_ONLINK; /* the kernel may not have seen yet that the gateway is on the link */
 	mnl_attr_put(m, RTA_GATEWAY, gateway->family == AF_INET ? 4 : 16, gateway->address);
 	mnl_attr_put_u32(m, RTA_OIF, SLOT_IFINDEX);
 }
