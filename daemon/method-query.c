@@ -22,7 +22,7 @@
 
 struct status {
 	const char *version, *boot, *directory;
-	int64_t pid, started, namespaces, links, networks, ready_slots, leased_slots, draining_slots;
+	int64_t pid, started, namespaces, links, networks, slots, ready_slots, leased_slots, draining_slots;
 	int64_t lost, draining, foreign, connections, requests, sequence;
 	int ready, writable;
 };
@@ -38,6 +38,7 @@ static const struct type status_out = {
 		F(status, namespaces, "namespaces", FIELD_INT, .doc = "Namespaces of nsd"),
 		F(status, links, "links", FIELD_INT, .doc = "Links of nsd"),
 		F(status, networks, "networks", FIELD_INT, .doc = "Networks of nsd"),
+		F(status, slots, "slots", FIELD_INT, .doc = "Slots, in whatever state"),
 		F(status, ready_slots, "readySlots", FIELD_INT, .doc = "Slots in pools"),
 		F(status, leased_slots, "leasedSlots", FIELD_INT, .doc = "Slots that somebody has"),
 		F(status, draining_slots, "drainingSlots", FIELD_INT, .doc = "Slots that are being destroyed"),
@@ -181,6 +182,7 @@ get_status(void *context, struct request *r, void *in UNUSED, struct error *e UN
 		.namespaces = s.namespaces,
 		.links = s.links,
 		.networks = s.networks,
+		.slots = s.slots_ready + s.slots_leased + s.slots_making + s.slots_draining,
 		.ready_slots = s.slots_ready,
 		.leased_slots = s.slots_leased,
 		.draining_slots = s.slots_draining,

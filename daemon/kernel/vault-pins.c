@@ -4,8 +4,6 @@
  *
  * Theory of operation
  *
- * The files stay when a pin goes: a name is used again, and a file costs less than making it anew.
- *
  * Every unmount waits until all processors have noticed, which takes far longer while the kernel is busy clearing
  * namespaces away, as it is whenever many go. Moving a mount does not wait. So many pins are moved onto one mount first,
  * and that is unmounted with all that is on it. It is a copy of the directory of the names, so there is a file for each of
@@ -150,6 +148,17 @@ unmount_at_once(const struct vault *v, const char *const *names, unsigned n, str
 	return err;
 }
 
+/* An empty file does no harm; one that is pinned again is busy. */
+static void
+remove_files(const char *const *names, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char path[sizeof(VAULT_NAMES) + NAME_MAX + 1];
+		snprintf(path, sizeof(path), VAULT_NAMES "/%s", names[i]);
+		unlink(path);
+	}
+}
+
 int
 vault_unpin(struct vault *v, const char *const *names, unsigned n, struct error *e)
 {
@@ -162,6 +171,8 @@ vault_unpin(struct vault *v, const char *const *names, unsigned n, struct error 
 	for (unsigned done = 0; err == 0 && done < n; done += AT_ONCE) {
 		unsigned some = n - done < AT_ONCE ? n - done : AT_ONCE;
 		err = some > 1 ? unmount_at_once(v, &names[done], some, e) : unmount_each(&names[done], some, e);
+		if (err == 0)
+			remove_files(&names[done], some);
 	}
 	return err;
 }
