@@ -222,6 +222,7 @@ grant(struct manager *m, struct slot_object *s, struct lease_terms *t, struct re
 	count_acquired(slot_network(s), cold);
 	announce_slot(m, CHANGE_CHANGED, s);
 	m->slots->attention = true;
+	pool_taken_from(m, slot_network(s));
 	return 0;
 }
 

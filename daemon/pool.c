@@ -221,6 +221,13 @@ pool_settle(struct manager *m, struct network_state *n)
 }
 
 void
+pool_taken_from(struct manager *m, struct network_state *n)
+{
+	if (n->pool_jobs == 0 && 2 * (int64_t)n->n[RECORD_READY] < n->object->network.ready)
+		pool_settle(m, n);
+}
+
+void
 pool_tick(struct manager *m, struct network_state *n)
 {
 	int64_t now = monotonic_ms();

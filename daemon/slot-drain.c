@@ -4,7 +4,7 @@
  *
  * Theory of operation
  *
- * One unpin job at a time works for all that have queued meanwhile, so that the vault is changed, and the kernel tears
+ * One unpin job at a time works for all that have queued within UNPIN_MS, so that the vault is changed, and the kernel tears
  * namespaces down, in batches. When nothing else holds a namespace its interface vanishes from the router soon after, and
  * the router's event frees the number. For those that have not gone within GRACE_MS one cut job looks into the router: an
  * interface that is not there (its event was lost, or it was never made) frees the number; one that is there is taken off
@@ -16,10 +16,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/timerfd.h>
 
 #include "log.h"
 
 #define UNPIN_MAX 512
+#define UNPIN_MANY 128 /* are not waited with */
+#define UNPIN_MS 10
 #define CUT_MAX 256
 #define LOOK_AGAIN_MS 5000
 
@@ -110,26 +113,46 @@ unpin_start(struct manager *m)
 	j->vault = m->slots->vault;
 	while (j->n < UNPIN_MAX && (s = TAILQ_FIRST(&m->slots->unpin))) {
 		TAILQ_REMOVE(&m->slots->unpin, s, queue);
+		m->slots->n_unpin--;
 		s->queued = false;
 		s->busy = true;
 		slot_name(m, s, j->names[j->n]);
 		j->slots[j->n++] = s;
 	}
 	m->slots->unpinning = true;
+	m->slots->unpin_due = false;
 	operation_start(&j->op, unpin_run, unpin_done);
+}
+
+void
+unpin_timer_fired(struct manager *m)
+{
+	uint64_t times;
+
+	if (read(m->slots->unpin_timer, &times, sizeof(times)) > 0)
+		m->slots->unpin_due = true;
+	drain_slots_settle(m);
 }
 
 void
 drain_slots_settle(struct manager *m)
 {
-	if (!m->slots->unpinning && !TAILQ_EMPTY(&m->slots->unpin))
+	const struct itimerspec soon = { .it_value = { .tv_nsec = UNPIN_MS * 1000000L } };
+	struct itimerspec left;
+
+	if (m->stopping || m->slots->unpinning || TAILQ_EMPTY(&m->slots->unpin))
+		return;
+	if (m->slots->unpin_due || m->slots->n_unpin >= UNPIN_MANY)
 		unpin_start(m);
+	else if (timerfd_gettime(m->slots->unpin_timer, &left) < 0 || (!left.it_value.tv_sec && !left.it_value.tv_nsec))
+		timerfd_settime(m->slots->unpin_timer, 0, &soon, NULL);
 }
 
 void
 slot_unpin_later(struct manager *m, struct slot_object *s)
 {
 	s->queued = true;
+	m->slots->n_unpin++;
 	TAILQ_INSERT_TAIL(&m->slots->unpin, s, queue);
 	m->slots->attention = true;
 }

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 
 #include "log.h"
 #include "message-ids.h"
@@ -147,6 +148,8 @@ dispatch(struct manager *m, void *who)
 
 	if (who == s->quick || who == s->slow)
 		workers_collect(who);
+	else if (who == &s->unpin_timer)
+		unpin_timer_fired(m);
 	else if (who == &s->watch_fd)
 		s->refresh_wanted |= nft_watch_read(s->watch_fd, RULES_TABLE);
 	else if ((r = as_router(m, who)))
@@ -222,9 +225,12 @@ open_all(struct manager *m, const char *directory, struct error *e)
 		err = start_threads(m, e);
 	if (err == 0)
 		err = nft_watch_open(&s->watch_fd, e);
+	s->unpin_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (err == 0 && s->unpin_timer < 0)
+		err = error_errno(e, errno, "making a timer");
 	if (err == 0 &&
 	    (slots_watch(m, workers_fd(s->quick), s->quick) < 0 || slots_watch(m, workers_fd(s->slow), s->slow) < 0 ||
-	     slots_watch(m, s->watch_fd, &s->watch_fd) < 0))
+	     slots_watch(m, s->watch_fd, &s->watch_fd) < 0 || slots_watch(m, s->unpin_timer, &s->unpin_timer) < 0))
 		err = error_errno(e, ENOMEM, "watching threads");
 	return err;
 }
@@ -253,7 +259,7 @@ slots_new(struct manager *m, const char *directory, struct error *e)
 	if (!s)
 		return error_errno(e, ENOMEM, "starting the manager");
 	s->m = m;
-	s->watch_fd = -1;
+	s->watch_fd = s->unpin_timer = -1;
 	s->next_deadline = INT64_MAX;
 	s->holders.compare = compare_holder;
 	s->users.compare = compare_user;
@@ -303,6 +309,7 @@ slots_free(struct manager *m)
 	slot_table_close(s->table);
 	vault_free(s->vault);
 	close_fd(&s->watch_fd);
+	close_fd(&s->unpin_timer);
 	close_fd(&s->poll_fd);
 	free(s);
 	m->slots = NULL;

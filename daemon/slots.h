@@ -146,7 +146,10 @@ struct slots {
 	struct index users;   /* struct user by uid */
 	LIST_HEAD(, slot_object) keys[KEY_BUCKETS];
 	struct slot_list unpin; /* the queue */
+	unsigned n_unpin;
 	bool unpinning, cutting, verifying, audited;
+	int unpin_timer; /* when the queue is to be worked off */
+	bool unpin_due;
 	int poll_fd;  /* epoll: threads, events of routers, ends of processes, the host's rules */
 	int watch_fd; /* the host's rules */
 	bool rules_running;
@@ -258,10 +261,12 @@ void slot_unpin_later(struct manager *m, struct slot_object *s);
 void slot_link_gone(struct manager *m, struct router *r, int ifindex);
 void slot_nsid_gone(struct manager *m, struct router *r, int nsid);
 void drain_slots_settle(struct manager *m);
+void unpin_timer_fired(struct manager *m);
 void drain_slots_tick(struct manager *m);
 
 /* ---- pool.c ---- */
 void pool_settle(struct manager *m, struct network_state *n);
+void pool_taken_from(struct manager *m, struct network_state *n); /* fills it at once when it is half empty */
 void pool_tick(struct manager *m, struct network_state *n);
 void slot_ready(struct manager *m, struct slot_object *s);		      /* into the pool */
 void slot_discard(struct manager *m, struct slot_object *s, const char *why); /* out of the pool */

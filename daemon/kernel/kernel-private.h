@@ -68,3 +68,10 @@ int mount_on_itself(int fd, const char *path);
 
 /* Whether the calling thread is in the vault: mounts are made and taken away by paths there. */
 int vault_check_inside(const struct vault *v, struct error *e);
+
+/* One key of an interface, net.FAMILY.conf.INTERFACE.NAME ("ipv4", "ipv6"); the interface's name may have dots. NULL `n`:
+ * the host's namespace. Negative errno. */
+int interface_sysctl_set(const struct kernel *k, const struct netns *n, const char *family, const char *interface,
+			 const char *name, const char *value);
+int interface_sysctl_get(const struct kernel *k, const struct netns *n, const char *family, const char *interface,
+			 const char *name, char *ret, size_t size);
