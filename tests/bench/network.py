@@ -78,7 +78,9 @@ def counts(state):
 
 def pins(directory="/run/nsd/slots"):
     """Names of the namespaces that are really pinned, routers (with an @) apart from slots."""
-    names = set(os.listdir(directory))
+    plain = os.stat(directory).st_dev  # what is not mounted on is a file without a pin
+    with os.scandir(directory) as entries:
+        names = {entry.name for entry in entries if os.stat(entry.path).st_dev != plain}
     routers = {name for name in names if "@" in name}
     return routers, names - routers
 
