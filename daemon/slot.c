@@ -94,26 +94,22 @@ int
 slot_found(struct manager *m, struct network_state *n, uint32_t record, struct slot_object **ret, struct error *e)
 {
 	const struct slot_record *data = slot_table_at(m->slots->table, record);
-	struct router *r = router_of(n, data->number);
 	unsigned i = data->number % SHARD_SLOTS;
 
-	if (!r || r->slots[i] || data->number > n->capacity)
+	if (data->number > n->capacity)
 		return error_set(e, ERROR_STORE, NULL, "the record of slot %s.%u does not fit its network",
 				 n->object->network.name, data->number);
+	if (router_expect(n, data->number / SHARD_SLOTS) < 0)
+		return error_errno(e, ENOMEM, "taking in a slot");
+	struct router *r = router_of(n, data->number);
+	if (r->slots[i])
+		return error_set(e, ERROR_STORE, NULL, "two records claim slot %s.%u", n->object->network.name,
+				 data->number);
 	struct slot_object *s = slot_new(m, r, record);
 	if (!s)
 		return error_errno(e, ENOMEM, "taking in a slot");
 	r->slots[i] = s;
 	n->n[data->state]++;
-	for (unsigned k = 0; k < r->n_free; k++) {
-		uint16_t *at = &r->free[(r->first_free + k) % SHARD_SLOTS];
-		if (*at != i)
-			continue;
-		*at = r->free[r->first_free]; /* its place is taken by the first, which moves up */
-		r->first_free = (r->first_free + 1) % SHARD_SLOTS;
-		r->n_free--;
-		break;
-	}
 	*ret = s;
 	return 0;
 }

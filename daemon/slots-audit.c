@@ -4,7 +4,8 @@
  *
  * Theory of operation
  *
- * When namespaces and links are judged, a thread of the vault lists the pins, opens every router that is pinned, starts to
+ * The table is read before the socket listens, so that slots and leases are shown as they were told. When namespaces and links
+ * are judged, a thread of the vault lists the pins, opens every router that is pinned, starts to
  * listen to it, and notes which slots' interfaces are there. Then, on the main thread:
  *
  *   a network of this boot    its root router and its uplink are there: ready, else lost; it was being made: removed
@@ -257,6 +258,8 @@ judge_slot(struct manager *m, struct audit *a, struct slot_object *s)
 	s->gone = !interface_is_there(a, o, data->number);
 	if (pin)
 		pin->known = true;
+	if (s->list) /* it has lost its network, and is on its way already */
+		return;
 	bool sound = pin && pin->inode == data->inode && !s->gone && o->network.state == STATE_READY;
 	if (state == RECORD_LEASED || state == RECORD_PREPARING || state == RECORD_DRAINING)
 		extras_found(m, s);
@@ -265,30 +268,43 @@ judge_slot(struct manager *m, struct audit *a, struct slot_object *s)
 	} else if (sound && state == RECORD_LEASED) {
 		slot_set_state(m, s, RECORD_LEASED);
 		lease_resume(m, s);
+	} else if (state == RECORD_LEASED) {
+		log_event(LOG_WARNING, MESSAGE_SLOTS_LOST, NULL,
+			  "the lease of slot %s is lost: its namespace or its interface is gone", name);
+		lease_end(m, s, "lost");
 	} else {
-		if (state == RECORD_LEASED)
-			log_event(LOG_WARNING, MESSAGE_SLOTS_LOST, NULL,
-				  "the lease of slot %s is lost: its namespace or its interface is gone", name);
 		slot_drain(m, s);
 	}
 }
 
 static void
-take_slots(struct manager *m, struct audit *a)
+judge_slots(struct manager *m, struct audit *a)
 {
-	for (uint32_t i = 0; i < slot_table_size(m->slots->table); i++) {
-		const struct slot_record *data = slot_table_at(m->slots->table, i);
+	for (uint32_t i = 0; i < m->slots->n_records; i++)
+		if (m->slots->by_record[i])
+			judge_slot(m, a, m->slots->by_record[i]);
+}
+
+int
+slots_load(struct manager *m, struct error *e)
+{
+	struct slot_table *t = m->slots->table;
+
+	for (uint32_t i = 0; t && i < slot_table_size(t); i++) {
+		const struct slot_record *data = slot_table_at(t, i);
 		struct object *o = data->state != RECORD_FREE ? network_of_generation(m, data->network) : NULL;
 		struct slot_object *s;
-		struct error e = { 0 };
 		if (data->state == RECORD_FREE)
 			continue;
-		if (!o || slot_found(m, o->net, i, &s, &e) < 0)
-			slot_table_set_state(m->slots->table, i,
-					     RECORD_FREE); /* its pin, if any, is taken away below */
-		else
-			judge_slot(m, a, s);
+		int err = o ? slot_found(m, o->net, i, &s, e) : -ENOENT;
+		if (err == -ENOMEM)
+			return err;
+		if (err < 0) /* of a network that is no more; the audit takes its pin away */
+			slot_table_set_state(t, i, RECORD_FREE);
+		else if (data->state == RECORD_LEASED)
+			lease_found(m, s);
 	}
+	return 0;
 }
 
 /* ---- the rest ---- */
@@ -375,7 +391,7 @@ audit_done(struct operation *op)
 	m->slots->audited = true;
 	for (size_t i = 0; i < m->networks.n; i++)
 		judge_network(m, a, m->networks.v[i]);
-	take_slots(m, a);
+	judge_slots(m, a);
 	clear_pins(m, a);
 	audit_free(a);
 	rules_refresh(m);

@@ -206,7 +206,8 @@ void router_name(const struct object *network, unsigned number, char ret[ROUTER_
 /* A router that is there: takes over `fd` and `events`. Its numbers become usable. */
 int router_attach(struct manager *m, struct object *network, unsigned number, int fd, uint64_t cookie,
 		  struct events *events, struct error *e);
-void router_detach(struct manager *m, struct router *r); /* closes what it holds */
+void router_detach(struct manager *m, struct router *r);     /* closes what it holds */
+int router_expect(struct network_state *n, unsigned number); /* makes room for a router that is not there yet */
 struct router *router_of(const struct network_state *n, unsigned number);
 int router_take_socket(struct kernel *k, struct router *r, struct rtnl **ret, struct error *e); /* any thread */
 void router_put_socket(struct router *r, struct rtnl *socket, bool sound);
@@ -221,7 +222,7 @@ int64_t meter_rate(struct meter *t);
 
 /* A new one in the state MAKING, with a number of its own. ERROR_LIMIT_EXCEEDED: no number is free. */
 int slot_take(struct manager *m, struct network_state *n, struct slot_object **ret, struct error *e);
-/* As it was found in the table; its number is taken from its router. */
+/* As it was found in the table, before its router is attached. */
 int slot_found(struct manager *m, struct network_state *n, uint32_t record, struct slot_object **ret, struct error *e);
 void slot_forget(struct manager *m, struct slot_object *s); /* its number and record are free */
 void slot_set_state(struct manager *m, struct slot_object *s, enum record_state state);
@@ -285,7 +286,8 @@ int lease_rebind(struct manager *m, struct slot_object *s, struct request *r,
 		 struct error *e); /* to a new connection */
 void lease_renew(struct manager *m, struct slot_object *s, int64_t ttl);
 void lease_end(struct manager *m, struct slot_object *s, const char *why); /* LEASED, or PREPARING and not busy */
-void lease_resume(struct manager *m, struct slot_object *s);		   /* after a restart */
+void lease_found(struct manager *m, struct slot_object *s);		   /* after a restart: in the table */
+void lease_resume(struct manager *m, struct slot_object *s);		   /* and in the kernel */
 void leases_tick(struct manager *m);
 struct slot_object *key_find(const struct manager *m, int64_t owner, int64_t network, const char *key);
 void key_remember(struct manager *m, struct slot_object *s);
@@ -388,6 +390,7 @@ void rules_follow_addresses(struct manager *m); /* those of the host have change
 void rules_settle(struct manager *m);
 
 /* ---- slots-audit.c ---- */
+int slots_load(struct manager *m, struct error *e); /* what the table knows; the networks are loaded */
 void slots_audit_start(struct manager *m); /* after the networks are judged: finds what there is in the vault */
 
 /* ---- explain.c ---- */

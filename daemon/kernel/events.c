@@ -72,18 +72,22 @@ events_open(struct events **ret, struct error *e)
 			   NULL, ret, e);
 }
 
-/* The filter sees the message in network order. The making of a slot tells three times how its interface comes up; none of
- * that is news. An interface that is up without a carrier has lost its peer. */
+/* The filter sees the message in network order. What a slot says of its interface while it is made is no news: it is down as
+ * something new (ifi_change has all bits), then up with a carrier. One that goes away says that it is down, too, and then that
+ * it is gone; what is left is an interface that was set down (ifi_change is IFF_UP), and one without a carrier, whose peer
+ * was. */
 int
 events_open_router(struct events **ret, struct error *e)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 5, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELNSID), 4, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWLINK), 0, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 7, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELNSID), 6, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWLINK), 0, 6),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifinfomsg, ifi_flags)),
-		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(IFF_UP), 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(IFF_UP), 2, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifinfomsg, ifi_change)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(IFF_UP), 1, 2),
 		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htonl(IFF_LOWER_UP), 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		BPF_STMT(BPF_RET | BPF_K, 0),

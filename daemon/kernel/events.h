@@ -30,7 +30,7 @@ struct kernel_event {
 /* Opens the socket in the calling thread's network namespace: RTNLGRP_LINK, IPV4_IFADDR, IPV6_IFADDR, NSID,
  * 16 MiB receive buffer by SO_RCVBUFFORCE, non-blocking. */
 int events_open(struct events **ret, struct error *e);
-/* The same for a router: EVENT_LINK only of interfaces that are up but lost their carrier, EVENT_LINK_GONE,
+/* The same for a router: EVENT_LINK only of interfaces that were set down or have no carrier, EVENT_LINK_GONE,
  * EVENT_NSID_GONE; all else is dropped by a filter in the kernel. */
 int events_open_router(struct events **ret, struct error *e);
 void events_close(struct events *ev);

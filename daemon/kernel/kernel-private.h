@@ -17,6 +17,7 @@ struct kernel {
 	uint64_t cookie;
 	int netns_fd;  /* the way back */
 	int sysctl_fd; /* /proc/sys/net; look-ups through it show the namespace that the thread is in by then */
+	bool ipv6;     /* the kernel has it */
 };
 
 /* Inside the vault, which is all there is of files: */
@@ -67,3 +68,10 @@ int mount_on_itself(int fd, const char *path);
 
 /* Whether the calling thread is in the vault: mounts are made and taken away by paths there. */
 int vault_check_inside(const struct vault *v, struct error *e);
+
+/* One key of an interface, net.FAMILY.conf.INTERFACE.NAME ("ipv4", "ipv6"); the interface's name may have dots. NULL `n`:
+ * the host's namespace. Negative errno. */
+int interface_sysctl_set(const struct kernel *k, const struct netns *n, const char *family, const char *interface,
+			 const char *name, const char *value);
+int interface_sysctl_get(const struct kernel *k, const struct netns *n, const char *family, const char *interface,
+			 const char *name, char *ret, size_t size);

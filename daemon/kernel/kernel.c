@@ -111,7 +111,8 @@ kernel_open(struct netns_site *s, struct kernel **ret, struct error *e)
 			      .rtnl = host.rtnl,
 			      .cookie = host.cookie,
 			      .netns_fd = host.fd,
-			      .sysctl_fd = TAKE_FD(sysctl_fd) };
+			      .ipv6 = faccessat(sysctl_fd, "ipv6/conf", F_OK, 0) == 0 };
+	k->sysctl_fd = TAKE_FD(sysctl_fd);
 	*ret = k;
 	return 0;
 }

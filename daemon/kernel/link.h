@@ -76,6 +76,11 @@ int route_put(struct rtnl *r, int ifindex, const struct route *route, bool add, 
 /* Permanent neighbour. */
 void neighbour_put(struct rtnl *r, int ifindex, const struct prefix *address, const uint8_t mac[6], const char *name);
 
+/* The permanent neighbours on one interface. */
+int neighbour_dump(struct rtnl *r, int ifindex,
+		   int (*fn)(const struct prefix *address, const uint8_t mac[6], void *arg), void *arg,
+		   struct error *e);
+
 /* Removes an interface (its veth peer goes along); about 20 ms. By group: all of that group in one go, much cheaper for
  * many; refused for group 0, which is everybody's. -ENODEV is success. */
 int link_delete(struct rtnl *r, int ifindex, struct error *e);

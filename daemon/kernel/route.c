@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Routes through interfaces, and permanent neighbours on them. */
+/* Routes through interfaces. */
 #include "config.h"
 
 #include "link.h"
@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
-#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
 #include "macros.h"
+#include "route-private.h"
 
 #define IPV6_DEFAULT_METRIC 1024 /* IP6_RT_PRIO_USER: what the kernel makes of no metric */
 
@@ -85,35 +85,10 @@ route_put(struct rtnl *r, int ifindex, const struct route *route, bool add, cons
 	return 0;
 }
 
-void
-neighbour_put(struct rtnl *r, int ifindex, const struct prefix *address, const uint8_t mac[6], const char *name)
-{
-	char what[80], text[INET6_ADDRSTRLEN + 4];
-	prefix_format(address, text);
-	snprintf(what, sizeof(what), "neighbour %s on %s", text, name);
-
-	void *extra;
-	struct nlmsghdr *m =
-		rtnl_message(r, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct ndmsg), &extra, what);
-	struct ndmsg *header = extra;
-	header->ndm_family = (uint8_t)address->family;
-	header->ndm_ifindex = ifindex;
-	header->ndm_state = NUD_PERMANENT;
-	mnl_attr_put(m, NDA_DST, address_size(address->family), address->address);
-	mnl_attr_put(m, NDA_LLADDR, 6, mac);
-}
-
 struct walk {
 	int ifindex;
 	int (*fn)(int ifindex, const struct route *route, int protocol, void *arg);
 	void *arg;
-};
-
-/* A route as it comes in a message. */
-struct raw_route {
-	struct prefix destination;
-	const void *gateway; /* of the same family */
-	uint32_t table, oif, metric;
 };
 
 static uint32_t
@@ -122,12 +97,20 @@ read_number(const struct nlattr *a)
 	return mnl_attr_validate(a, MNL_TYPE_U32) < 0 ? 0 : mnl_attr_get_u32(a);
 }
 
-static void
-read_route(const struct nlmsghdr *m, const struct rtmsg *header, struct raw_route *ret)
+int
+route_parse(const struct nlmsghdr *m, struct raw_route *ret)
 {
+	if (m->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(m) < sizeof(struct rtmsg))
+		return -EINVAL;
+	const struct rtmsg *header = mnl_nlmsg_get_payload(m);
+	if ((header->rtm_family != AF_INET && header->rtm_family != AF_INET6) || (header->rtm_flags & RTM_F_CLONED))
+		return -EINVAL;
+
 	size_t size = address_size(header->rtm_family);
 	*ret = (struct raw_route){ .destination = { .family = header->rtm_family, .length = header->rtm_dst_len },
-				   .table = header->rtm_table };
+				   .table = header->rtm_table,
+				   .type = header->rtm_type,
+				   .protocol = header->rtm_protocol };
 
 	struct nlattr *a;
 	mnl_attr_for_each (a, m, sizeof(*header)) {
@@ -143,35 +126,28 @@ read_route(const struct nlmsghdr *m, const struct rtmsg *header, struct raw_rout
 		else if (type == RTA_DST && mnl_attr_get_payload_len(a) == size)
 			memcpy(ret->destination.address, mnl_attr_get_payload(a), size);
 	}
+	return 0;
 }
 
 static int
 walk_one(const struct nlmsghdr *m, void *arg)
 {
 	const struct walk *w = arg;
-	if (m->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(m) < sizeof(struct rtmsg))
-		return 0;
-	const struct rtmsg *header = mnl_nlmsg_get_payload(m);
-	if ((header->rtm_family != AF_INET && header->rtm_family != AF_INET6) || header->rtm_type != RTN_UNICAST ||
-	    (header->rtm_flags & RTM_F_CLONED))
-		return 0;
-
 	struct raw_route raw;
-	read_route(m, header, &raw);
-	if (raw.table != RT_TABLE_MAIN ||
-	    (w->ifindex > 0 && (raw.oif != (uint32_t)w->ifindex || header->rtm_protocol != ROUTE_PROTOCOL)))
+	if (route_parse(m, &raw) < 0 || raw.type != RTN_UNICAST || raw.table != RT_TABLE_MAIN ||
+	    (w->ifindex > 0 && (raw.oif != (uint32_t)w->ifindex || raw.protocol != ROUTE_PROTOCOL)))
 		return 0;
 
 	char destination[INET6_ADDRSTRLEN + 4] = "default", gateway[INET6_ADDRSTRLEN];
 	if (raw.destination.length > 0)
 		prefix_format(&raw.destination, destination);
 	if (raw.gateway)
-		inet_ntop(header->rtm_family, raw.gateway, gateway, sizeof(gateway));
-	bool no_metric = header->rtm_family == AF_INET6 && raw.metric == IPV6_DEFAULT_METRIC;
+		inet_ntop(raw.destination.family, raw.gateway, gateway, sizeof(gateway));
+	bool no_metric = raw.destination.family == AF_INET6 && raw.metric == IPV6_DEFAULT_METRIC;
 	struct route route = { .destination = destination,
 			       .gateway = raw.gateway ? gateway : NULL,
 			       .metric = no_metric ? 0 : raw.metric };
-	return w->fn((int)raw.oif, &route, header->rtm_protocol, w->arg);
+	return w->fn((int)raw.oif, &route, raw.protocol, w->arg);
 }
 
 int

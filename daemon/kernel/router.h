@@ -48,8 +48,12 @@ struct tap_plan {
 	const struct prefix *addresses;
 	unsigned n_addresses;
 };
+/* Makes a tap that stays, up, with no IPv6 but what its addresses ask for. The calling thread must see /dev/net/tun. On
+ * failure nothing stays behind. */
 int slot_add_tap(struct kernel *k, int netns_fd, const struct tap_plan *t, struct error *e);
-/* Limits what a slot sends and receives, in its router. Bits a second and bytes; 0: no limit, burst 0: chosen. */
+
+/* Limits what a slot sends and receives, in its router. Bits a second and bytes; 0: no limit, burst 0: chosen, and never
+ * less than one packet. ERROR_NOT_SUPPORTED names what the kernel lacks. On failure there are no limits. */
 int slot_limit(struct rtnl *router, int router_ifindex, uint64_t send, uint64_t send_burst, uint64_t receive,
 	       uint64_t receive_burst, struct error *e);
 

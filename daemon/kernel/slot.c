@@ -1,9 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes slots: the path that has to cost no more than the kernel itself. Nothing is looked up, every number is given. */
+/*
+ * Makes slots: the path that has to cost no more than the kernel itself.
+ *
+ * Theory of operation
+ *
+ * A slot is a namespace and three batches: the veth, born on both sides by one message in the router; all that is inside;
+ * all that is in the router. Every number is given, so nothing is looked up and no answer but the acknowledgements read.
+ *
+ * The router's end comes up last. Up to then the slot has no carrier, and a packet that comes for it early is dropped instead
+ * of asking for a neighbour that cannot answer yet: who asks in vain waits for a second. Both neighbours are permanent.
+ *
+ * What each slot costs the next ones is IPv6: every automatic address is one more member of the same two routes. A router
+ * makes none on its ends (router.c), and slots without IPv6 make none either.
+ */
 #include "config.h"
 
 #include "router.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +25,9 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <net/if.h>
 
+#include "kernel-private.h"
 #include "macros.h"
 
 static void
@@ -64,21 +80,37 @@ put_default_route(struct rtnl *r, const struct prefix *gateway)
 	mnl_attr_put_u32(m, RTA_OIF, SLOT_IFINDEX);
 }
 
-/* Inside: what the slot has of its own. A v4-only slot has no automatic v6 address: nobody would hear it. */
+/* `quiet`: without an automatic IPv6 address, for which nobody would answer. */
 static void
-put_inside(struct rtnl *r, const struct slot_plan *p)
+put_up(struct rtnl *r, const char *name, bool quiet)
 {
-	const struct prefix *own4 = p->has_inner4 ? &p->inner4 : &p->slot4;
-	const struct prefix *own6 = p->has_inner6 ? &p->inner6 : &p->slot6;
+	void *extra;
+	struct nlmsghdr *m = rtnl_message(r, RTM_SETLINK, 0, sizeof(struct ifinfomsg), &extra, name);
+	struct ifinfomsg *header = extra;
+	header->ifi_index = SLOT_IFINDEX;
+	header->ifi_flags = header->ifi_change = IFF_UP;
+	if (!quiet)
+		return;
+	struct nlattr *families = mnl_attr_nest_start(m, IFLA_AF_SPEC);
+	struct nlattr *ipv6 = mnl_attr_nest_start(m, AF_INET6);
+	mnl_attr_put_u8(m, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(m, ipv6);
+	mnl_attr_nest_end(m, families);
+}
+
+/* Inside: what the slot has of its own. */
+static void
+put_inside(struct rtnl *r, const struct slot_plan *p, bool quiet)
+{
 	const struct prefix *gateway4 = p->has_inner4 ? &p->inner_gateway4 : &p->router4;
 	const struct prefix *gateway6 = p->has_inner6 ? &p->inner_gateway6 : &p->router6;
 
 	link_put_up(r, 1, true, "lo");
 	if (p->has4)
-		address_put(r, SLOT_IFINDEX, own4, true, p->interface);
+		address_put(r, SLOT_IFINDEX, p->has_inner4 ? &p->inner4 : &p->slot4, true, p->interface);
 	if (p->has6)
-		address_put(r, SLOT_IFINDEX, own6, true, p->interface);
-	link_put_up(r, SLOT_IFINDEX, true, p->interface);
+		address_put(r, SLOT_IFINDEX, p->has_inner6 ? &p->inner6 : &p->slot6, true, p->interface);
+	put_up(r, p->interface, quiet);
 	if (p->has4) {
 		put_default_route(r, gateway4);
 		neighbour_put(r, SLOT_IFINDEX, gateway4, p->router_mac, p->interface);
@@ -89,22 +121,22 @@ put_inside(struct rtnl *r, const struct slot_plan *p)
 	}
 }
 
-/* The router's side. Where the slot has an inner address the router's rules put that into a packet after it was routed, and
- * it is that one for which the neighbour is asked. */
+/* The router's side: its address makes the route to the slot's. Where the slot has another address inside, the router's rules
+ * put that into a packet after it was routed, and it is that one for which the neighbour is asked. */
 static void
 put_outside(struct rtnl *r, const struct slot_plan *p)
 {
-	if (p->has4)
-		address_put(r, p->router_ifindex, &p->router4, true, p->router_interface);
-	if (p->has6)
-		address_put(r, p->router_ifindex, &p->router6, true, p->router_interface);
-	link_put_up(r, p->router_ifindex, true, p->router_interface);
-	if (p->has4)
-		neighbour_put(r, p->router_ifindex, p->has_inner4 ? &p->inner4 : &p->slot4, p->slot_mac,
-			      p->router_interface);
-	if (p->has6)
-		neighbour_put(r, p->router_ifindex, p->has_inner6 ? &p->inner6 : &p->slot6, p->slot_mac,
-			      p->router_interface);
+	const char *name = p->router_interface;
+
+	if (p->has4) {
+		address_put(r, p->router_ifindex, &p->router4, true, name);
+		neighbour_put(r, p->router_ifindex, p->has_inner4 ? &p->inner4 : &p->slot4, p->slot_mac, name);
+	}
+	if (p->has6) {
+		address_put(r, p->router_ifindex, &p->router6, true, name);
+		neighbour_put(r, p->router_ifindex, p->has_inner6 ? &p->inner6 : &p->slot6, p->slot_mac, name);
+	}
+	link_put_up(r, p->router_ifindex, true, name);
 }
 
 static int
@@ -117,6 +149,36 @@ set_sysctls(struct kernel *k, const struct netns *n, const struct pairs *sysctls
 	return err;
 }
 
+/* The kernel does not say whether it was the name or the number (EBUSY). */
+static int
+explain_taken(struct rtnl *router, const struct slot_plan *p, struct error *e)
+{
+	struct link_info found;
+
+	if (link_get(router, 0, p->router_interface, &found, NULL) == 0)
+		return error_set(e, ERROR_NAME_TAKEN, NULL, "there is an interface %s in the router already",
+				 p->router_interface);
+	if (link_get(router, p->router_ifindex, NULL, &found, NULL) == 0)
+		return error_set(e, ERROR_NAME_TAKEN, NULL, "interface %s of the router has the number %d already",
+				 found.name, p->router_ifindex);
+	return error_set(e, ERROR_NAME_TAKEN, NULL, "an interface of the name or number of %s existed just now",
+			 p->router_interface);
+}
+
+static int
+make_veth(struct rtnl *router, const struct slot_plan *p, int netns_fd, struct error *e)
+{
+	struct error refusal = { 0 };
+
+	put_veth(router, p, netns_fd);
+	int err = rtnl_send(router, &refusal);
+	if (err == -EEXIST || err == -EBUSY)
+		return explain_taken(router, p, e);
+	if (err < 0 && e)
+		*e = refusal;
+	return err;
+}
+
 int
 slot_make(struct kernel *k, struct rtnl *router, const struct slot_plan *p, struct netns *ret, struct error *e)
 {
@@ -124,25 +186,23 @@ slot_make(struct kernel *k, struct rtnl *router, const struct slot_plan *p, stru
 	int err = netns_make(k, &n, e);
 
 	if (err < 0)
-		return err;
-	put_veth(router, p, n.fd);
-	err = rtnl_send(router, e);
-	bool made = err == 0;
-	if (err == 0)
-		put_inside(n.rtnl, p);
-	if (err == 0)
+		return error_wrap(e, "slot interface %s", p->router_interface);
+	err = make_veth(router, p, n.fd, e);
+	if (err == 0) {
+		put_inside(n.rtnl, p, !p->has6 && k->ipv6);
 		err = rtnl_send(n.rtnl, e);
+	}
 	if (err == 0)
 		err = set_sysctls(k, &n, p->sysctls, e);
-	if (err == 0)
+	if (err == 0) {
 		put_outside(router, p);
-	if (err == 0)
 		err = rtnl_send(router, e);
-	if (err < 0) {
-		if (made)
-			link_delete(router, p->router_ifindex, NULL);
+	}
+	if (err < 0) { /* from inside, where nothing but this slot's can have the number */
+		link_delete(n.rtnl, SLOT_IFINDEX, NULL);
 		netns_close(&n);
-		return error_wrap(e, "making slot interface %s", p->router_interface);
+		error_wrap(e, "slot interface %s", p->router_interface);
+		return err;
 	}
 	rtnl_close(n.rtnl);
 	n.rtnl = NULL;

@@ -70,6 +70,19 @@ write_key(int fd, const char *value)
 	return (size_t)n == length ? 0 : -EIO;
 }
 
+/* Without the newline at its end. */
+static int
+read_key(int fd, char *ret, size_t size)
+{
+	ssize_t length = read(fd, ret, size - 1);
+	if (length < 0)
+		return -errno;
+	while (length > 0 && ret[length - 1] == '\n')
+		length--;
+	ret[length] = '\0';
+	return 0;
+}
+
 int
 netns_sysctl_set(struct kernel *k, const struct netns *n, const char *key, const char *value, struct error *e)
 {
@@ -98,12 +111,9 @@ netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char 
 	CLEANUP(close_fd) int fd = open_key_in(k, n, path, O_RDONLY);
 	if (fd < 0)
 		return error_errno(e, -fd, "cannot open the sysctl %s", key);
-	ssize_t length = read(fd, value, sizeof(value) - 1);
-	if (length < 0)
-		return error_errno(e, errno, "cannot read the sysctl %s", key);
-	while (length > 0 && value[length - 1] == '\n')
-		length--;
-	value[length] = '\0';
+	err = read_key(fd, value, sizeof(value));
+	if (err < 0)
+		return error_errno(e, -err, "cannot read the sysctl %s", key);
 
 	char *copy = strdup(value);
 	if (!copy)
@@ -112,17 +122,29 @@ netns_sysctl_get(struct kernel *k, const struct netns *n, const char *key, char 
 	return 0;
 }
 
-/* One key of an interface of the host; a kernel without IPv6 is fine. */
 static int
-write_ipv6_key(struct kernel *k, const char *interface, const char *name, const char *value)
+open_interface_key(const struct kernel *k, const struct netns *n, const char *family, const char *interface,
+		   const char *name, int flags)
 {
 	char path[KEY_SIZE];
-	snprintf(path, sizeof(path), "ipv6/conf/%s/%s", interface, name);
+	snprintf(path, sizeof(path), "%s/conf/%s/%s", family, interface, name);
+	return open_key_in(k, n, path, flags);
+}
 
-	CLEANUP(close_fd) int fd = open_key_in(k, NULL, path, O_WRONLY);
-	if (fd == -ENOENT)
-		return 0;
+int
+interface_sysctl_set(const struct kernel *k, const struct netns *n, const char *family, const char *interface,
+		     const char *name, const char *value)
+{
+	CLEANUP(close_fd) int fd = open_interface_key(k, n, family, interface, name, O_WRONLY);
 	return fd < 0 ? fd : write_key(fd, value);
+}
+
+int
+interface_sysctl_get(const struct kernel *k, const struct netns *n, const char *family, const char *interface,
+		     const char *name, char *ret, size_t size)
+{
+	CLEANUP(close_fd) int fd = open_interface_key(k, n, family, interface, name, O_RDONLY);
+	return fd < 0 ? fd : read_key(fd, ret, size);
 }
 
 int
@@ -131,11 +153,13 @@ netns_host_ipv6(struct kernel *k, const char *interface, bool on, struct error *
 	int err = 0;
 
 	if (on)
-		err = write_ipv6_key(k, interface, "accept_ra", "0");
+		err = interface_sysctl_set(k, NULL, "ipv6", interface, "accept_ra", "0");
 	if (err == 0 && on)
-		err = write_ipv6_key(k, interface, "accept_redirects", "0");
+		err = interface_sysctl_set(k, NULL, "ipv6", interface, "accept_redirects", "0");
 	if (err == 0)
-		err = write_ipv6_key(k, interface, "disable_ipv6", on ? "0" : "1");
+		err = interface_sysctl_set(k, NULL, "ipv6", interface, "disable_ipv6", on ? "0" : "1");
+	if (err == -ENOENT) /* a kernel without IPv6 */
+		return 0;
 	if (err < 0)
 		return error_errno(e, -err, "cannot switch IPv6 %s on %s", on ? "on" : "off", interface);
 	return 0;

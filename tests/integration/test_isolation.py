@@ -283,7 +283,7 @@ def surroundings(scene):
     picture = {}
     for what, netns in {"router": scene.router, "host": None, "outside": "outside", "b": scene.at(scene.b),
                         "c": scene.at(scene.c)}.items():
-        picture[what, "routes"] = {(item["dst"], item.get("gateway"), item["dev"]) for family in FAMILIES
+        picture[what, "routes"] = {(item["dst"], item.get("gateway"), item.get("dev")) for family in FAMILIES
                                    for item in kernel.ip_json(f"-{family}", "route", "show", "table", "all", netns=netns)
                                    if "cache" not in item.get("flags", [])}
         picture[what, "links"] = {name: (item["address"], item["mtu"]) for name, item in kernel.links(netns).items()}

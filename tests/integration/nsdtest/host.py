@@ -151,11 +151,12 @@ class Host:
 
 
 def vault_pins(daemon):
-    """Names of what is pinned in a daemon's vault, as somebody in there sees it."""
+    """Names of what is pinned in a daemon's vault, as a thread in there sees it."""
     vault = daemon.runtime / "vault"
     if not os.path.ismount(vault):
         return []
-    lines = kernel.run("nsenter", f"--mount={vault}", "cat", "/proc/self/mountinfo").stdout.splitlines()
+    with sandbox.thread_in_mounts(vault) as thread:
+        lines = pathlib.Path(f"/proc/self/task/{thread}/mountinfo").read_text(encoding="utf-8").splitlines()
     return sorted(line.split(" ")[4].rpartition("/")[2] for line in lines if " - nsfs " in line)
 
 
@@ -184,5 +185,6 @@ def delete_everything(daemon):
         assert client.namespaces(foreign=False) == {}
         assert client.links(foreign=False) == {}
         status = client.call("GetStatus")
-        counts = {key: status[key] for key in ("namespaces", "links", "networks", "slots", "lost", "draining", "connections")}
+        counts = {key: status[key] for key in ("namespaces", "links", "networks", "readySlots", "leasedSlots",
+                                               "drainingSlots", "lost", "draining", "connections")}
         assert counts.pop("connections") == 1 and not any(counts.values()), counts

@@ -58,7 +58,7 @@ def addresses(name, netns=None, link_local=False):
 
 def routes(netns=None, family="-4"):
     """(destination, gateway, device, metric) of the main table but what the kernel itself put there."""
-    return {(item["dst"], item.get("gateway"), item["dev"], item.get("metric", 0))
+    return {(item["dst"], item.get("gateway"), item.get("dev"), item.get("metric", 0))
             for item in ip_json(family, "route", "show", netns=netns) if item.get("protocol") != "kernel"}
 
 

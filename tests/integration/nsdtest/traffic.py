@@ -169,12 +169,8 @@ class Ear:
         """[frame] of `seconds`, or until one that contains `last` came, which has to come then."""
         end = time.monotonic() + (seconds if last is None else poll.DEADLINE)
         frames = []
-        while time.monotonic() < end:
-            select.select([self.socket], [], [], max(0, end - time.monotonic()))
-            try:
-                frame, (_, _, kind, _, _) = self.socket.recvfrom(65536)
-            except BlockingIOError:
-                continue
+        while select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
+            frame, (_, _, kind, _, _) = self.socket.recvfrom(65536)
             if kind == PACKET_OUTGOING and not self.both:
                 continue
             if last is not None and last in frame:
