@@ -100,7 +100,7 @@ class NsdSlots:
 
 
 def freed_rate(slots, floor, count, settle, left):
-    """Slots a second, from the first release to the last namespace given back; `left` are there without slots and hubs."""
+    """Slots a second, from the first release to the last one given back; `left` namespaces are there without slots."""
     slots.make(count)
     settle()
     if account(floor) < count:
