@@ -408,10 +408,21 @@ take_warm(struct manager *m, struct slot_object *s, struct request *r, const str
 	return 0;
 }
 
+/* The next slot to be handed out. What is not as it was made goes to be looked at. */
+static struct slot_object *
+next_pristine(struct manager *m, struct network_state *n)
+{
+	struct slot_object *s;
+
+	while ((s = TAILQ_LAST(&n->ready, slot_list)) && !slot_is_pristine(m, s))
+		slot_suspect(m, s);
+	return s;
+}
+
 static int
 take(struct manager *m, struct network_state *n, struct request *r, void *in, struct lease_terms *t, struct error *e)
 {
-	struct slot_object *s = TAILQ_LAST(&n->ready, slot_list);
+	struct slot_object *s = next_pristine(m, n);
 	struct slot_extras x = extras_of(in);
 
 	if (s && !extras_wanted(&x))

@@ -36,7 +36,7 @@ slot_new(struct manager *m, struct router *r, uint32_t record)
 		return NULL;
 	s->record = record;
 	s->router = r;
-	s->nsid = -1;
+	s->nsid = s->watch = -1;
 	s->since = monotonic_ms();
 	LIST_INIT(&s->waiters);
 	m->slots->by_record[record] = s;
@@ -163,6 +163,8 @@ slot_set_state(struct manager *m, struct slot_object *s, enum record_state state
 	struct network_state *n = slot_network(s);
 
 	leave_list(s);
+	if (state != RECORD_READY && s->watch >= 0) /* it would keep the namespace alive */
+		close(TAKE_FD(s->watch));
 	n->n[slot_state(m, s)]--;
 	n->n[state]++;
 	slot_table_set_state(m->slots->table, s->record, state);

@@ -298,6 +298,7 @@ slots_free(struct manager *m)
 	for (uint32_t i = 0; i < s->n_records; i++)
 		if (s->by_record[i]) {
 			holder_unbind(m, s->by_record[i]);
+			close_fd(&s->by_record[i]->watch);
 			free(s->by_record[i]->message);
 			free(s->by_record[i]);
 		}

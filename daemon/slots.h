@@ -51,6 +51,7 @@ struct slot_object {
 	bool busy;		/* a job has it */
 	bool keyed;		/* it is among the keys */
 	bool verified;		/* READY: may be handed out */
+	int watch;		/* READY: tells of changes inside; -1: nothing does */
 	bool queued;		/* DRAINING: among those to be unpinned */
 	bool unpinned;		/* DRAINING: the pin is gone */
 	bool gone;		/* its end in the router is gone */
@@ -270,6 +271,7 @@ void pool_taken_from(struct manager *m, struct network_state *n); /* fills it at
 void pool_tick(struct manager *m, struct network_state *n);
 void slot_ready(struct manager *m, struct slot_object *s);		      /* into the pool */
 void slot_discard(struct manager *m, struct slot_object *s, const char *why); /* out of the pool */
+bool slot_is_pristine(struct manager *m, struct slot_object *s);	      /* READY: nothing has changed inside */
 void slot_suspect(struct manager *m, struct slot_object *s);
 
 /* ---- lease.c ---- */

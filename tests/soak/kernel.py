@@ -99,7 +99,8 @@ def snapshot(pid):
              "routers": [pin for pin in pinned if "@" in pin], "threads of nsd": len(os.listdir(f"/proc/{pid}/task")),
              "sockets of nsd": found.pop("socket:[]"), "other descriptors of nsd": found}
     for name in state["routers"]:
+        interfaces, namespaces = (f"{what} in the routers of {name.partition('@')[0]}" for what in ("interfaces", "namespaces"))
         with inside(f"{vault_thread(pid)}/root/pins/{name}"):
-            state[f"interfaces in {name}"] = len(links())
-            state[f"namespaces known to {name}"] = nsids()
+            state[interfaces] = state.get(interfaces, 0) + len(links())
+            state[namespaces] = state.get(namespaces, 0) + nsids()
     return state

@@ -39,7 +39,7 @@ FAULTS = {
     "expire": "ends leases too early",
     "garble": "forgets the name of a slot in its answer",
 }
-RARE = 25  # one of so many operations goes wrong
+RARE = 10  # one of so many operations goes wrong
 CLONE_NEWNET, MS_BIND, MNT_DETACH = 0x40000000, 4096, 2
 SO_NETNS_COOKIE, SIOCSIFADDR = 71, 0x8916
 libc = ctypes.CDLL(None, use_errno=True)
@@ -204,7 +204,7 @@ class Server:
             return
         self.write({"gone": slot["name"]})
         if self.fault == "linger":
-            self.lingering = [*self.lingering[-3:], slot]
+            self.lingering = [*self.lingering[-19:], slot]
         if self.fault == "reuse":
             self.old_pins.append((slot["pin"], slot["cookie"]))
             return
