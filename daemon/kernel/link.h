@@ -115,7 +115,6 @@ int address_dump(struct rtnl *r, int ifindex, int (*fn)(int ifindex, const struc
 		 struct error *e);
 int address_parse(const struct nlmsghdr *m, int *ifindex, struct prefix *ret); /* RTM_NEWADDR, RTM_DELADDR */
 
-/* Routes of protocol ROUTE_PROTOCOL through one interface, or all of the main table when ifindex is 0: those to nowhere, too,
- * with no interface. */
+/* Routes of protocol ROUTE_PROTOCOL through one interface, or all of the main table when ifindex is 0. */
 int route_dump(struct rtnl *r, int ifindex, int (*fn)(int ifindex, const struct route *route, int protocol, void *arg),
 	       void *arg, struct error *e);
