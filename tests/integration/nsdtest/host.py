@@ -30,7 +30,7 @@ class Host:
         """What a test must leave as it found it."""
         return {
             "links": sorted(kernel.links()),
-            "namespace mounts": kernel.nsfs_mounts("mnt"),  # but vaults: they outlive what was in them
+            "namespace mounts": kernel.nsfs_mounts(),
             "files in /run/netns": kernel.netns_files(),
             "routes": sorted(map(str, kernel.routes() | kernel.routes(family="-6"))),
             "tables of nftables": kernel.nft_tables(),
@@ -83,7 +83,7 @@ class Host:
 
     def new_boot(self):
         """What a reboot leaves of a host: nothing in /run, no links, no rules, another boot id."""
-        for point in reversed(kernel.nsfs_mounts()):
+        for point in reversed(kernel.nsfs_mounts(vaults=True)):
             sandbox.umount(point, sandbox.MNT_DETACH)
         for daemon in self.daemons:
             shutil.rmtree(daemon.runtime, ignore_errors=True)

@@ -116,7 +116,7 @@ class Attempt:
         return self.peer if self.answered else None
 
 
-def reaches(*arguments, deadline=poll.DEADLINE, **named):
+def reaches(*arguments, deadline=3, **named):
     """By what address the target was reached, when the answer came back, too; else None."""
     attempt = Attempt(*arguments, **named)
     try:
