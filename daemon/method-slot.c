@@ -155,18 +155,6 @@ look_up_slot(struct manager *m, struct request *r, const char *name, int64_t gen
 	return 0;
 }
 
-/* A start takes in the slots that are there before anything is said about them: 0 when it has, 1 when the request waits. */
-static int
-may_look(struct manager *m, struct request *r, method_handler *handler, void *in)
-{
-	struct error reason = { 0 };
-
-	if (m->reconciled)
-		return 0;
-	error_set(&reason, ERROR_BUSY, NULL, "nsd is still comparing its records with the kernel; try again");
-	return park(m, r, handler, in, &reason);
-}
-
 static void
 reply_slot(struct manager *m, struct request *r, const struct slot_object *s)
 {
@@ -284,10 +272,8 @@ get_slot(void *context, struct request *r, void *in, struct error *e)
 {
 	const struct slot_in *asked = in;
 	struct slot_object *s;
-
-	if (may_look(context, r, get_slot, in) > 0)
-		return 0;
 	int err = look_up_slot(context, r, asked->name, FIELD_ABSENT_INT, &s, e);
+
 	if (err == 0)
 		reply_slot(context, r, s);
 	return err;
@@ -301,11 +287,8 @@ open_slot(void *context, struct request *r, void *in, struct error *e)
 	struct slot_object *s;
 	struct slot_view v;
 	struct slot_out reply = { .slot = &v.slot };
-	int fd;
+	int fd, err = look_up_slot(m, r, asked->name, asked->generation, &s, e);
 
-	if (may_look(m, r, open_slot, in) > 0)
-		return 0;
-	int err = look_up_slot(m, r, asked->name, asked->generation, &s, e);
 	if (err == 0 && slot_state(m, s) != RECORD_LEASED)
 		err = not_leased(asked->name, e);
 	if (err == 0)
@@ -366,8 +349,6 @@ list_slots(void *context, struct request *r, void *in, struct error *e)
 	struct manager *m = context;
 	const struct list_in *asked = in;
 
-	if (may_look(m, r, list_slots, in) > 0)
-		return 0;
 	if (asked->network && !find_network(m, asked->network))
 		return error_set(e, ERROR_NOT_FOUND, "network",
 				 "no network \"%s\"; \"nsc network list\" shows what there is", asked->network);
@@ -377,7 +358,6 @@ list_slots(void *context, struct request *r, void *in, struct error *e)
 	*l = (struct listing){ .m = m, .peer = *request_peer(r), .state = asked->state };
 	snprintf(l->network, sizeof(l->network), "%s", asked->network ? asked->network : "");
 	request_stream(r, fill_slots, free, l);
-	request_stream_wake(r); /* nobody else does when it had to wait */
 	return 0;
 }
 

@@ -9,6 +9,8 @@
  * the router's event frees the number. For those that have not gone within GRACE_MS one cut job looks into the router: an
  * interface that is not there (its event was lost, or it was never made) frees the number; one that is there is taken off
  * its holder together with the others, and its slot stays until the router tells that the namespace's number is withdrawn.
+ * That number is recorded first, for an nsd after this one. Once withdrawn it may be given to another slot's namespace, so
+ * a number that belongs to an interface says nothing of a slot without one.
  */
 #include "config.h"
 
@@ -209,8 +211,10 @@ slot_nsid_gone(struct manager *m, struct router *r, int nsid)
 
 struct cut_item {
 	struct slot_object *slot;
+	struct slot_record *record;
 	int ifindex, nsid;
 	bool there, alive; /* the interface; the namespace's number */
+	bool taken;	   /* that number is another one's by now */
 };
 
 struct cutting {
@@ -229,6 +233,8 @@ note_link(const struct link_info *info, void *arg)
 		if (j->v[i].ifindex == info->ifindex) {
 			j->v[i].there = true;
 			j->v[i].nsid = info->peer_nsid;
+		} else if (info->peer_nsid >= 0 && j->v[i].nsid == info->peer_nsid) {
+			j->v[i].taken = true;
 		}
 	return 0;
 }
@@ -238,7 +244,7 @@ forget_links(void *arg)
 {
 	struct cutting *j = arg;
 	for (unsigned i = 0; i < j->n; i++)
-		j->v[i].there = false;
+		j->v[i].there = j->v[i].taken = false;
 }
 
 static void
@@ -246,7 +252,7 @@ note_number(int nsid, void *arg)
 {
 	struct cutting *j = arg;
 	for (unsigned i = 0; i < j->n; i++)
-		j->v[i].alive |= nsid >= 0 && j->v[i].nsid == nsid;
+		j->v[i].alive |= nsid >= 0 && j->v[i].nsid == nsid && (j->v[i].there || !j->v[i].taken);
 }
 
 static void
@@ -266,8 +272,10 @@ cut_run(struct job *job, void *thread)
 	if (err == 0)
 		err = netns_numbers(socket, note_number, j, e);
 	for (unsigned i = 0; i < j->n; i++)
-		if (j->v[i].there && j->v[i].alive) /* without a number it is on its way */
+		if (j->v[i].there && j->v[i].alive) { /* without a number it is on its way */
+			j->v[i].record->cut = (uint32_t)j->v[i].nsid + 1;
 			ifindexes[n++] = j->v[i].ifindex;
+		}
 	if (err == 0 && n)
 		err = router_cut(socket, ifindexes, n, e);
 	router_put_socket(j->router, socket, err == 0);
@@ -335,6 +343,7 @@ cut_start(struct manager *m, struct slot_object *first, int64_t now)
 		s->busy = true;
 		j->v[j->n++] =
 			(struct cut_item){ .slot = s,
+					   .record = slot_record(m, s),
 					   .ifindex = ROUTER_IFINDEX + (int)(slot_record(m, s)->number % SHARD_SLOTS),
 					   .nsid = s->nsid };
 	}

@@ -12,6 +12,8 @@
  *   a network of another boot made again
  *   READY                     pin and interface are there: ready, but to be verified; else destroyed
  *   LEASED                    pin and interface are there: resumed; else the lease is lost
+ *   DRAINING                  its interface was cut off, and its namespace still has its number in the router: that is
+ *                             waited for; else destroyed
  *   any other                 nobody was told of it: destroyed
  *   a pin without a record    taken away
  */
@@ -34,6 +36,9 @@ struct pin {
 	bool known;
 };
 
+/* The kernel gives the lowest free number. */
+#define NUMBERS_MAX (4 * SHARD_SLOTS)
+
 struct found_router {
 	char network[NETWORK_NAME_MAX_LENGTH + 1];
 	unsigned number;
@@ -41,6 +46,7 @@ struct found_router {
 	uint64_t cookie;
 	struct events *events;
 	bool slots[SHARD_SLOTS];
+	bool numbers[NUMBERS_MAX], linked[NUMBERS_MAX]; /* of namespaces: given; to one whose interface is there */
 	bool taken;
 };
 
@@ -106,6 +112,8 @@ note_slot(const struct link_info *info, void *arg)
 
 	if (i >= 0 && i < SHARD_SLOTS)
 		r->slots[i] = true;
+	if (info->peer_nsid >= 0 && info->peer_nsid < NUMBERS_MAX)
+		r->linked[info->peer_nsid] = true;
 	return 0;
 }
 
@@ -114,6 +122,15 @@ forget_slots(void *arg)
 {
 	struct found_router *r = arg;
 	memset(r->slots, 0, sizeof(r->slots));
+	memset(r->linked, 0, sizeof(r->linked));
+}
+
+static void
+note_namespace(int nsid, void *arg)
+{
+	struct found_router *r = arg;
+	if (nsid >= 0 && nsid < NUMBERS_MAX)
+		r->numbers[nsid] = true;
 }
 
 static int
@@ -134,6 +151,8 @@ look_at_router(struct audit *a, struct kernel *k, struct found_router *r, struct
 		err = netns_rtnl(k, &n, &socket, e);
 	if (err == 0)
 		err = link_dump(socket, false, note_slot, forget_slots, r, e);
+	if (err == 0)
+		err = netns_numbers(socket, note_namespace, r, e);
 	if (err == 0) {
 		r->cookie = n.cookie;
 		r->fd = TAKE_FD(n.fd);
@@ -224,14 +243,23 @@ find_pin(struct audit *a, const char *name)
 	return a->n_pins ? bsearch(&key, a->pins, a->n_pins, sizeof(key), compare_pins) : NULL;
 }
 
-static bool
-interface_is_there(const struct audit *a, const struct object *o, unsigned number)
+static const struct found_router *
+router_found(const struct audit *a, const struct object *o, unsigned number)
 {
 	for (size_t i = 0; i < a->n_routers; i++)
 		if (a->routers[i].taken && a->routers[i].number == number / SHARD_SLOTS &&
 		    strcmp(a->routers[i].network, o->network.name) == 0)
-			return a->routers[i].slots[number % SHARD_SLOTS];
-	return false;
+			return &a->routers[i];
+	return NULL;
+}
+
+/* Its interface was removed, and its namespace is still alive. */
+static bool
+is_cut(const struct found_router *r, const struct slot_record *data)
+{
+	uint32_t nsid = data->cut - 1;
+	return r && data->state == RECORD_DRAINING && data->cut &&
+	       (nsid >= NUMBERS_MAX || (r->numbers[nsid] && !r->linked[nsid]));
 }
 
 static struct object *
@@ -255,7 +283,11 @@ judge_slot(struct manager *m, struct audit *a, struct slot_object *s)
 
 	slot_name(m, s, name);
 	struct pin *pin = find_pin(a, name);
-	s->gone = !interface_is_there(a, o, data->number);
+	const struct found_router *r = router_found(a, o, data->number);
+	s->gone = !r || !r->slots[data->number % SHARD_SLOTS];
+	s->cut = s->gone && is_cut(r, data);
+	if (s->cut)
+		s->nsid = (int)data->cut - 1;
 	if (pin)
 		pin->known = true;
 	if (s->list) /* it has lost its network, and is on its way already */

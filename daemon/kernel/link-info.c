@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
@@ -15,6 +16,9 @@
 #include <net/if_arp.h>
 
 #include "macros.h"
+
+#define CARRIER_PAUSE_US 200
+#define CARRIER_PAUSES 5000
 
 /* A string of the kernel; any byte is possible in a name, so all but printable ASCII is shown as '?'. */
 static void
@@ -167,6 +171,24 @@ link_get(struct rtnl *r, int ifindex, const char *name, struct link_info *ret, s
 	}
 	*ret = info;
 	return 0;
+}
+
+/* From Linux 6.8 on the question makes the kernel take note, so that it is asked but once. */
+int
+link_await_carrier(struct rtnl *r, int ifindex, struct error *e)
+{
+	const struct timespec pause = { .tv_nsec = CARRIER_PAUSE_US * 1000 };
+	struct link_info info = { 0 };
+	int err = link_get(r, ifindex, NULL, &info, e);
+
+	for (unsigned i = 0; i < CARRIER_PAUSES && err == 0 && !info.running; i++) {
+		nanosleep(&pause, NULL);
+		err = link_get(r, ifindex, NULL, &info, e);
+	}
+	if (err == 0 && !info.running)
+		return error_set(e, ERROR_TIMED_OUT, NULL, "interface %s has not got a carrier for a second",
+				 info.name);
+	return err;
 }
 
 struct walk {

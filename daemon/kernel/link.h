@@ -106,6 +106,10 @@ int link_info_parse(const struct nlmsghdr *m, struct link_info *ret);
 /* One interface by index (> 0) or by name; -ENODEV with ERROR_NOT_FOUND. */
 int link_get(struct rtnl *r, int ifindex, const char *name, struct link_info *ret, struct error *e);
 
+/* Waits until an interface that is up can send, its peer being up, too. One that came up without a carrier throws away what
+ * it is given until the kernel has taken note of the carrier, which it does later. ERROR_TIMED_OUT after a second. */
+int link_await_carrier(struct rtnl *r, int ifindex, struct error *e);
+
 /* Every interface of the socket's namespace, with counters if asked for. */
 int link_dump(struct rtnl *r, bool counters, int (*fn)(const struct link_info *i, void *arg),
 	      void (*restart)(void *arg), void *arg, struct error *e);
@@ -115,7 +119,6 @@ int address_dump(struct rtnl *r, int ifindex, int (*fn)(int ifindex, const struc
 		 struct error *e);
 int address_parse(const struct nlmsghdr *m, int *ifindex, struct prefix *ret); /* RTM_NEWADDR, RTM_DELADDR */
 
-/* Routes of protocol ROUTE_PROTOCOL through one interface, or all of the main table when ifindex is 0: those to nowhere, too,
- * with no interface. */
+/* Routes of protocol ROUTE_PROTOCOL through one interface, or all of the main table when ifindex is 0. */
 int route_dump(struct rtnl *r, int ifindex, int (*fn)(int ifindex, const struct route *route, int protocol, void *arg),
 	       void *arg, struct error *e);

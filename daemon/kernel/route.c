@@ -134,9 +134,8 @@ walk_one(const struct nlmsghdr *m, void *arg)
 {
 	const struct walk *w = arg;
 	struct raw_route raw;
-	if (route_parse(m, &raw) < 0 || raw.table != RT_TABLE_MAIN ||
-	    (w->ifindex > 0 &&
-	     (raw.type != RTN_UNICAST || raw.oif != (uint32_t)w->ifindex || raw.protocol != ROUTE_PROTOCOL)))
+	if (route_parse(m, &raw) < 0 || raw.type != RTN_UNICAST || raw.table != RT_TABLE_MAIN ||
+	    (w->ifindex > 0 && (raw.oif != (uint32_t)w->ifindex || raw.protocol != ROUTE_PROTOCOL)))
 		return 0;
 
 	char destination[INET6_ADDRSTRLEN + 4] = "default", gateway[INET6_ADDRSTRLEN];

@@ -16,6 +16,8 @@
 #include "macros.h"
 #include "route-private.h"
 
+#define LO_IFINDEX 1
+
 enum kind {
 	ADDRESS,
 	NEIGHBOUR,
@@ -36,6 +38,7 @@ struct side {
 	int ifindex;
 	const char *name;
 	bool up;
+	bool has_lo;	   /* of this namespace is nsd's matter, too */
 	struct thing v[8]; /* in an order in which they can be put there */
 	unsigned n;
 };
@@ -158,6 +161,8 @@ put_kinds(const struct side *s, bool routes)
 static int
 put_side(const struct side *s, struct error *e)
 {
+	if (s->has_lo)
+		link_put_up(s->rtnl, LO_IFINDEX, true, "lo");
 	put_kinds(s, false);
 	if (!s->up)
 		link_put_up(s->rtnl, s->ifindex, true, s->name);
@@ -172,17 +177,26 @@ describe(struct side *outside, struct side *inside, const struct router_plan *p)
 	describe_inside(inside, p);
 }
 
+static int
+await_carriers(const struct side *outside, const struct side *inside, struct error *e)
+{
+	int err = link_await_carrier(inside->rtnl, inside->ifindex, e);
+
+	return err < 0 ? err : link_await_carrier(outside->rtnl, outside->ifindex, e);
+}
+
 int
 uplink_configure(struct rtnl *outside, struct rtnl *inside, int outside_ifindex, const struct router_plan *p,
 		 struct error *e)
 {
 	struct side out = { .rtnl = outside, .ifindex = outside_ifindex, .name = p->outside };
-	struct side in = { .rtnl = inside, .ifindex = UPLINK_IFINDEX, .name = UPLINK_INTERFACE };
+	struct side in = { .rtnl = inside, .ifindex = UPLINK_IFINDEX, .name = UPLINK_INTERFACE, .has_lo = true };
 
 	describe(&out, &in, p);
-	link_put_up(inside, 1, true, "lo");
 	int err = put_side(&in, e);
-	return err < 0 ? err : put_side(&out, e);
+	if (err == 0)
+		err = put_side(&out, e);
+	return err < 0 ? err : await_carriers(&out, &in, e);
 }
 
 /* ---- compare ---- */
@@ -283,10 +297,11 @@ uplink_restore(struct rtnl *outside, struct rtnl *inside, int outside_ifindex, c
 	       const struct words *w, struct error *e)
 {
 	struct side out = { .rtnl = outside, .ifindex = outside_ifindex, .name = p->outside };
-	struct side in = { .rtnl = inside, .ifindex = UPLINK_IFINDEX, .name = UPLINK_INTERFACE };
+	struct side in = { .rtnl = inside, .ifindex = UPLINK_IFINDEX, .name = UPLINK_INTERFACE, .has_lo = true };
 
 	describe(&out, &in, p);
-	link_put_up(inside, 1, true, "lo");
 	int err = restore_side(&in, w, e);
-	return err < 0 ? err : restore_side(&out, w, e);
+	if (err == 0)
+		err = restore_side(&out, w, e);
+	return err < 0 ? err : await_carriers(&out, &in, e);
 }

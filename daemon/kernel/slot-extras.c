@@ -159,7 +159,6 @@ put_tbf(struct rtnl *r, int ifindex, uint64_t bits, uint64_t burst, unsigned mtu
 	mnl_attr_nest_end(m, options);
 }
 
-/* One that a slot before has left is as good. */
 static void
 put_ifb(struct rtnl *r, int ifindex)
 {
@@ -167,7 +166,8 @@ put_ifb(struct rtnl *r, int ifindex)
 	char name[IFNAMSIZ];
 
 	snprintf(name, sizeof(name), "ifb%d", ifindex);
-	struct nlmsghdr *m = rtnl_message(r, RTM_NEWLINK, NLM_F_CREATE, sizeof(struct ifinfomsg), &extra, name);
+	struct nlmsghdr *m =
+		rtnl_message(r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg), &extra, name);
 	struct ifinfomsg *header = extra;
 	header->ifi_index = ifindex;
 	header->ifi_flags = header->ifi_change = IFF_UP;
@@ -208,6 +208,26 @@ put_redirection(struct rtnl *r, int ifindex, int to)
 	mnl_attr_nest_end(m, options);
 }
 
+/* An ifb that a slot before has left is as good as a new one. */
+static int
+find_ifb(struct rtnl *r, int ifindex, bool *ret, struct error *e)
+{
+	struct link_info found;
+	struct error why = { 0 };
+	int err = link_get(r, ifindex, NULL, &found, &why);
+
+	*ret = err == 0;
+	if (err == 0 && strcmp(found.kind, "ifb") != 0)
+		return error_set(e, ERROR_NAME_TAKEN, NULL, "interface %s of the router has the number %d already",
+				 found.name, ifindex);
+	if (err < 0 && err != -ENODEV) {
+		if (e)
+			*e = why;
+		return err;
+	}
+	return 0;
+}
+
 /* The interface goes on without. */
 static void
 undo_limits(struct rtnl *r, int ifindex)
@@ -231,14 +251,18 @@ slot_limit(struct rtnl *router, int router_ifindex, uint64_t send, uint64_t send
 	int ifb = router_ifindex + IFB_OFFSET;
 	struct error why = { 0 };
 	struct link_info end;
+	bool has_ifb = false;
 	int err = link_get(router, router_ifindex, NULL, &end, e);
 
+	if (err == 0 && send)
+		err = find_ifb(router, ifb, &has_ifb, e);
 	if (err < 0)
 		return err;
 	if (receive)
 		put_tbf(router, router_ifindex, receive, receive_burst, end.mtu);
-	if (send) {
+	if (send && !has_ifb)
 		put_ifb(router, ifb);
+	if (send) {
 		put_tbf(router, ifb, send, send_burst, end.mtu);
 		put_redirection(router, router_ifindex, ifb);
 	}

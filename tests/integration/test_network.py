@@ -183,7 +183,6 @@ OVERLAPS = {
     "the same prefix": ("route add 10.64.0.0/16 dev other", "10.64.0.0/16"),
     "a larger route": ("route add 10.0.0.0/8 dev other", "10.0.0.0/8"),
     "one host": ("route add 10.64.3.4 dev other", "10.64.3.4"),
-    "a route to nowhere": ("route add blackhole 10.64.0.0/24", "10.64.0.0/24"),
     "v6: an address": ("address add fd64::7:1/112 dev other nodad", "fd64::7:"),
     "v6: a larger route": ("-6 route add fd00::/8 dev other", "fd00::/8"),
     "v6: the same prefix": ("-6 route add fd64::/64 dev other", "fd64::/64"),

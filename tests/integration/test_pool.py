@@ -318,6 +318,7 @@ def test_counters(client):
     expect("LimitExceeded", client.acquire, empty="fail")
     client.call("ReleaseSlot", name=slots[0]["name"], wait=True)
     client.acquire(network="other")
+    poll.until(lambda: client.pool()["draining"] == 0, "what the pool had is gone")
     pool = client.pool()
     counts = ("network", "wanted", "maximum", "ready", "leased", "making", "draining", "acquired", "warm", "cold", "released",
               "refused", "failed")
