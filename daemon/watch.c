@@ -153,6 +153,18 @@ suspect_now(struct manager *m, struct object *o)
 	suspect(m, o);
 }
 
+/* Was something changed on it that nsd had set? The tick puts it back. */
+static void
+check_uplink(struct manager *m, const struct kernel_event *ev)
+{
+	const struct host_link *h = index_find(&m->host_links, &ev->ifindex);
+	struct object *o = h ? find_uplink(m, h->info.name) : NULL;
+
+	if (o && !o->busy && o->network.state == STATE_READY)
+		o->suspect |= ev->type == EVENT_ADDRESS_GONE ||
+			      (ev->type == EVENT_LINK && (!ev->link.up || ev->link.mtu != o->network.mtu));
+}
+
 static void
 on_link(struct manager *m, const struct kernel_event *ev)
 {
@@ -173,18 +185,6 @@ on_link(struct manager *m, const struct kernel_event *ev)
 		s->object->renew = true;
 	suspect(m, s->object);
 	m->last_event = monotonic_ms();
-}
-
-/* Was something changed on it that nsd had set? The tick puts it back. */
-static void
-check_uplink(struct manager *m, const struct kernel_event *ev)
-{
-	const struct host_link *h = index_find(&m->host_links, &ev->ifindex);
-	struct object *o = h ? find_uplink(m, h->info.name) : NULL;
-
-	if (o && !o->busy && o->network.state == STATE_READY)
-		o->suspect |= ev->type == EVENT_ADDRESS_GONE ||
-			      (ev->type == EVENT_LINK && (!ev->link.up || ev->link.mtu != o->network.mtu));
 }
 
 static void
