@@ -338,6 +338,8 @@ void extras_found(struct manager *m, struct slot_object *s); /* after a restart:
 int holder_bind(struct manager *m, struct slot_object *s, int pidfd, int64_t pid, struct error *e); /* takes pidfd */
 void holder_unbind(struct manager *m, struct slot_object *s);
 void holder_ended(struct manager *m, struct holder *h);
+/* Has the process that the lease is bound to ended, though that was not told yet? Then the lease is over now. */
+bool holder_has_ended(struct manager *m, struct slot_object *s);
 int process_start_time(int64_t pid, uint64_t *ret);
 
 /* ---- user.c: quotas ---- */
