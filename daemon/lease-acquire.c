@@ -486,6 +486,8 @@ find_by_key(struct manager *m, struct network_state *n, struct request *r, void 
 			  asked->key);
 		return park(m, r, acquire_slot, in, &reason);
 	}
+	if (holder_has_ended(m, s))
+		return 0;
 	int err = lease_rebind(m, s, r, e);
 	if (err < 0)
 		return err;
@@ -524,6 +526,9 @@ acquire_slot(void *context, struct request *r, void *in, struct error *e)
 	struct lease_terms terms = { .pidfd = -1 };
 	int err = may_change(m, r, acquire_slot, in, e);
 
+	/* Its caller may have asked again on another connection, and been answered there, before this was read. */
+	if (err == 0 && request_gone(r))
+		err = error_set(e, ERROR_INTERNAL, NULL, "nobody waits for the answer any more");
 	if (err == 0)
 		err = slots_available(m, e);
 	if (err == 0)
