@@ -71,6 +71,23 @@ has_automatic(const struct nlmsghdr *m, size_t header, int family, uint16_t type
 	return false;
 }
 
+/* The local route of the slot's own IPv6 address: the kernel's comes late, that of slot.c goes in time. */
+static bool
+is_own_local_route(const struct nlmsghdr *m, const struct slot_plan *p)
+{
+	const struct rtmsg *header = mnl_nlmsg_get_payload(m);
+	const struct prefix *own = p->has_inner6 ? &p->inner6 : &p->slot6;
+	struct nlattr *a;
+
+	if (header->rtm_family != AF_INET6 || header->rtm_table != RT_TABLE_LOCAL || !p->has6 ||
+	    (m->nlmsg_type == RTM_DELROUTE && header->rtm_protocol != ROUTE_PROTOCOL))
+		return false;
+	mnl_attr_for_each (a, m, sizeof(*header))
+		if (mnl_attr_get_type(a) == RTA_DST && mnl_attr_get_payload_len(a) == 16)
+			return memcmp(mnl_attr_get_payload(a), own->address, 16) == 0;
+	return false;
+}
+
 static bool
 is_link_as_planned(const struct nlmsghdr *m, const struct slot_plan *p)
 {
@@ -92,7 +109,10 @@ is_harmless(const struct nlmsghdr *m, const struct slot_plan *p)
 		return has_automatic(m, sizeof(struct ifaddrmsg), ((const struct ifaddrmsg *)header)->ifa_family,
 				     IFA_ADDRESS);
 	case RTM_NEWROUTE:
-		return has_automatic(m, sizeof(struct rtmsg), ((const struct rtmsg *)header)->rtm_family, RTA_DST);
+		return has_automatic(m, sizeof(struct rtmsg), ((const struct rtmsg *)header)->rtm_family, RTA_DST) ||
+		       is_own_local_route(m, p);
+	case RTM_DELROUTE:
+		return is_own_local_route(m, p);
 	case RTM_NEWNEIGH:
 		return has_automatic(m, sizeof(struct ndmsg), ((const struct ndmsg *)header)->ndm_family, NDA_DST);
 	default:
