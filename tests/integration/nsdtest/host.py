@@ -146,7 +146,7 @@ class Host:
         left = set(os.listdir(daemon.runtime) if daemon.runtime.exists() else []) - {"lock", *LASTING}
         assert not left, f"left in the runtime directory: {left}"
         assert vault_pins(daemon) == [], "left in the vault"
-        if os.path.exists(daemon.runtime / "vault"):
+        if os.path.ismount(daemon.runtime / "vault"):  # with --private it is where this process is not
             sandbox.umount(daemon.runtime / "vault", sandbox.MNT_DETACH)
 
 
