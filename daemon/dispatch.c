@@ -55,7 +55,7 @@ request_more(const struct request *r)
 bool
 request_gone(const struct request *r)
 {
-	return !r->connection;
+	return !r->connection || r->sink->gone(r->connection);
 }
 
 int
@@ -73,7 +73,7 @@ request_pidfd(const struct request *r)
 int
 request_bond(struct request *r, struct bond *b)
 {
-	if (!r->connection)
+	if (request_gone(r))
 		return -ENOTCONN;
 	bond_release(b);
 	LIST_INSERT_HEAD(r->sink->bonds(r->connection), b, link);

@@ -25,6 +25,8 @@ struct reply_sink {
 	bool (*room)(void *connection);
 	/* What is bound to the connection, which calls bonds_break() when it ends. */
 	struct bonds *(*bonds)(void *connection);
+	/* Has the peer closed it, though nobody may have been told yet? */
+	bool (*gone)(void *connection);
 	/* See request_pidfd(). */
 	int (*pidfd)(void *connection);
 	/* The request has had its final answer and is freed by the caller of this. */

@@ -115,3 +115,12 @@ holder_ended(struct manager *m, struct holder *h)
 		lease_end(m, s, "its process has ended"); /* the last one frees the holder */
 	}
 }
+
+bool
+holder_has_ended(struct manager *m, struct slot_object *s)
+{
+	if (!s->holder || !has_ended(s->holder->pidfd))
+		return false;
+	holder_ended(m, s->holder);
+	return true;
+}

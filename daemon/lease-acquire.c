@@ -222,6 +222,7 @@ grant(struct manager *m, struct slot_object *s, struct lease_terms *t, struct re
 	count_acquired(slot_network(s), cold);
 	announce_slot(m, CHANGE_CHANGED, s);
 	m->slots->attention = true;
+	pool_taken_from(m, slot_network(s));
 	return 0;
 }
 
@@ -407,10 +408,21 @@ take_warm(struct manager *m, struct slot_object *s, struct request *r, const str
 	return 0;
 }
 
+/* The next slot to be handed out. What is not as it was made goes to be looked at. */
+static struct slot_object *
+next_pristine(struct manager *m, struct network_state *n)
+{
+	struct slot_object *s;
+
+	while ((s = TAILQ_LAST(&n->ready, slot_list)) && !slot_is_pristine(m, s))
+		slot_suspect(m, s);
+	return s;
+}
+
 static int
 take(struct manager *m, struct network_state *n, struct request *r, void *in, struct lease_terms *t, struct error *e)
 {
-	struct slot_object *s = TAILQ_LAST(&n->ready, slot_list);
+	struct slot_object *s = next_pristine(m, n);
 	struct slot_extras x = extras_of(in);
 
 	if (s && !extras_wanted(&x))
@@ -474,6 +486,8 @@ find_by_key(struct manager *m, struct network_state *n, struct request *r, void 
 			  asked->key);
 		return park(m, r, acquire_slot, in, &reason);
 	}
+	if (holder_has_ended(m, s))
+		return 0;
 	int err = lease_rebind(m, s, r, e);
 	if (err < 0)
 		return err;
@@ -512,6 +526,9 @@ acquire_slot(void *context, struct request *r, void *in, struct error *e)
 	struct lease_terms terms = { .pidfd = -1 };
 	int err = may_change(m, r, acquire_slot, in, e);
 
+	/* Its caller may have asked again on another connection, and been answered there, before this was read. */
+	if (err == 0 && request_gone(r))
+		err = error_set(e, ERROR_INTERNAL, NULL, "nobody waits for the answer any more");
 	if (err == 0)
 		err = slots_available(m, e);
 	if (err == 0)

@@ -311,8 +311,11 @@ add_inside(struct extras *x, struct kernel *k, struct error *e)
 
 	if (err == 0 && x->tap.interface[0])
 		err = slot_add_tap(k, fd, &x->tap, e);
-	if (err == 0 && x->namespace[0])
+	if (err == 0 && x->namespace[0]) {
 		err = netns_pin(k, x->namespace, fd, e);
+		if (err < 0 && e)
+			snprintf(e->field, sizeof(e->field), "namespace");
+	}
 	if (err < 0 || (!x->rate[0] && !x->rate[2]))
 		return err;
 	err = router_take_socket(k, x->router, &socket, e);

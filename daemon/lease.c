@@ -214,12 +214,17 @@ process_lives(struct manager *m, struct slot_object *s)
 }
 
 void
+lease_found(struct manager *m, struct slot_object *s)
+{
+	user_count(m, slot_record(m, s)->owner, 1);
+	key_remember(m, s);
+}
+
+void
 lease_resume(struct manager *m, struct slot_object *s)
 {
 	const struct slot_record *data = slot_record(m, s);
 
-	user_count(m, data->owner, 1);
-	key_remember(m, s);
 	if (data->deadline && data->deadline < m->slots->next_deadline)
 		m->slots->next_deadline = data->deadline;
 	if (data->bond == BOND_CONNECTION) {

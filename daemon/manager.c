@@ -605,6 +605,8 @@ manager_new(const struct manager_options *o, struct manager **ret, struct error 
 		err = slots_new(m, o->runtime_directory, e);
 	if (err == 0)
 		err = reconcile_load(m, e);
+	if (err == 0)
+		err = slots_load(m, e);
 	if (err < 0) {
 		manager_free(m);
 		return err;

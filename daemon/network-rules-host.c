@@ -18,6 +18,12 @@ put_uplinks(struct text *t, const struct network *const *networks, unsigned n)
 			rules_element(&uplinks, "\"%s\"", networks[i]->uplink);
 	rules_set_end(&uplinks);
 
+	struct rules_set routed = rules_set_begin(t, "\tset routed { type ifname;");
+	for (unsigned i = 0; i < n; i++)
+		if (networks[i]->uplink && networks[i]->egress == EGRESS_ROUTED)
+			rules_element(&routed, "\"%s\"", networks[i]->uplink);
+	rules_set_end(&routed);
+
 	struct rules_set services = rules_set_begin(t, "\tset services { type ifname . inet_proto . inet_service;");
 	for (unsigned i = 0; i < n; i++) {
 		const struct service *s = networks[i]->services.v;
@@ -58,7 +64,8 @@ put_family_sets(struct text *t, const struct rules_family *f, const struct netwo
 }
 
 /* Not from the slots: they reach the host's services and nothing else by its addresses. Not to the loopback: what has its
- * address as the source cannot leave. */
+ * address as the source cannot leave. A published port is reached from outside by the host's port, and not by the slot's
+ * address, unless its network is routed. */
 static const char chains[] = "\tchain prerouting {\n"
 			     "\t\ttype nat hook prerouting priority dstnat; policy accept;\n"
 			     "\t\tiifname @uplinks accept\n"
@@ -94,6 +101,9 @@ static const char chains[] = "\tchain prerouting {\n"
 			     "\t\toifname != @uplinks accept\n"
 			     "\t\tiifname @uplinks counter drop\n"
 			     "\t\tfib saddr type local counter drop\n"
+			     "\t\tct status dnat accept\n"
+			     "\t\toifname @routed accept\n"
+			     "\t\tcounter drop\n"
 			     "\t}\n";
 
 int

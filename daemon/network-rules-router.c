@@ -132,18 +132,17 @@ put_input_chain(struct text *t)
 		     "\t}\n");
 }
 
-/* In and out by the uplink: an address that no slot has just now would go to and fro until its hop limit ends. */
+/* Not in and out by the uplink: an address that no slot has just now would go to and fro until its hop limit ends. */
 static void
 put_shard_forward(struct text *t, const struct network *n)
 {
 	rules_put(t,
 		  "\tchain forward {\n"
-		  "\t\ttype filter hook forward priority filter; policy %s;\n"
-		  "\t\tiifname \"" UPLINK "\" oifname \"" UPLINK "\" drop\n"
-		  "\t\tiifname \"" UPLINK "\" accept\n"
-		  "\t\toifname \"" UPLINK "\" accept\n"
-		  "\t}\n",
-		  n->isolated ? "drop" : "accept");
+		  "\t\ttype filter hook forward priority filter; policy drop;\n"
+		  "\t\tiifname \"" UPLINK "\" oifname != \"" UPLINK "\" accept\n"
+		  "\t\tiifname != \"" UPLINK "\" oifname \"" UPLINK "\" accept\n"
+		  "%s\t}\n",
+		  n->isolated ? "" : "\t\toifname != \"" UPLINK "\" accept\n");
 }
 
 /* New connections from the uplink: of the host itself, to published ports, and where the network is routed of all others

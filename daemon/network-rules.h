@@ -14,7 +14,7 @@
 #define UPLINK "uplink"		/* in a router: towards the host, in a shard: towards the root router */
 #define SLOT_INTERFACE "slot"	/* + number in the network: a slot's end in its router */
 #define SHARD_INTERFACE "shard" /* + number: a shard's end in the root router */
-#define SLOT_NUMBER_MAX 65535
+#define SLOT_NUMBER_MAX 65535	/* network_capacity() at most */
 
 /* The ends of slots in one router: the number-th slot of the network has interface slot<number> with index
  * first_ifindex + (number - first). */
@@ -43,13 +43,15 @@ bool slot_prefix(const struct network *n, int family, unsigned number, struct pr
 void slot_macs(const struct network *n, unsigned number, uint8_t router[6], uint8_t slot[6]);
 unsigned network_capacity(const struct network *n); /* highest number of a slot; number 0 is the uplink */
 
-/* Whole tables, replacing what is there in one transaction ("add table; delete table; table ... {}"). *ret is the caller's.
- * `root`: this router has the uplink to the host, else it is a shard. */
+/* Whole tables (a router has one of family arp, too), replacing what is there in one transaction ("add table; delete table;
+ * table ... {}"). *ret is the caller's. `root`: this router has the uplink to the host, else it is a shard, and `host` and `p`
+ * are not looked at. */
 int rules_router(const struct network *n, const struct rules_range *r, bool root, const struct rules_host *host,
 		 const struct rules_published *p, unsigned n_published, char **ret, struct error *e);
 /* Only the sets of a root router that follow the host. */
 int rules_router_sets(const struct rules_host *host, char **ret, struct error *e);
-/* One more or one less published port in a root router. */
+/* One more or one less published port in a root router, which knows the slot's port and not the host's: while another port
+ * of the host leads to the same one, it is not to be removed. */
 int rules_router_publish(const struct rules_published *p, bool add, char **ret, struct error *e);
 
 /* The host's only table, for all networks. `n` 0: removes it. */

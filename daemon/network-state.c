@@ -17,6 +17,7 @@ network_state_new(struct manager *m, struct object *o, struct error *e)
 		return error_errno(e, ENOMEM, "taking in network \"%s\"", o->network.name);
 	n->m = m;
 	n->object = o;
+	n->looked = monotonic_ms();
 	TAILQ_INIT(&n->ready);
 	TAILQ_INIT(&n->unverified);
 	TAILQ_INIT(&n->leased);
@@ -63,9 +64,9 @@ router_name(const struct object *network, unsigned number, char ret[ROUTER_NAME_
 	snprintf(ret, ROUTER_NAME_SIZE, "%.*s@%u", NETWORK_NAME_MAX_LENGTH, network->network.name, number % 1000);
 }
 
-/* All routers up to `number`, so that each stands at its number. */
-static int
-grow_routers(struct network_state *n, unsigned number)
+/* All up to `number`, so that each stands at its number. */
+int
+router_expect(struct network_state *n, unsigned number)
 {
 	while (n->n_routers <= number) {
 		struct router **v = reallocarray(n->routers, n->n_routers + 1, sizeof(*v));
@@ -94,7 +95,7 @@ router_attach(struct manager *m, struct object *network, unsigned number, int fd
 {
 	struct network_state *n = network->net;
 
-	if (grow_routers(n, number) < 0 || slots_watch(m, events_fd(events), n->routers[number]) < 0) {
+	if (router_expect(n, number) < 0 || slots_watch(m, events_fd(events), n->routers[number]) < 0) {
 		close(fd);
 		events_close(events);
 		return error_errno(e, ENOMEM, "taking in a router of network \"%s\"", network->network.name);

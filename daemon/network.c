@@ -35,6 +35,7 @@ struct network_job {
 	struct netns router;
 	struct events *events;
 	bool recorded, pinned, uplinked;
+	char missing[256]; /* what others had taken away from the uplink */
 	network_reply *reply;
 	unsigned n_fds; /* a change: its routers */
 	int fds[];
@@ -354,12 +355,9 @@ static int
 restore_uplink(struct network_job *j, struct kernel *k, struct error *e)
 {
 	struct netns root = { .fd = j->fds[0] };
-	char text[256] = "";
-	int err = router_restore(k, NULL, &root, &j->plan, text, sizeof(text), e);
+	int err = router_restore(k, NULL, &root, &j->plan, j->missing, sizeof(j->missing), e);
 
 	rtnl_close(root.rtnl);
-	if (err == 0 && text[0])
-		log_notice("network \"%s\" was restored: %s", object_name(j->object), text);
 	return err;
 }
 
@@ -422,6 +420,14 @@ replace_ready(struct manager *m, struct network_state *n)
 }
 
 static void
+tell_missing(const struct network_job *j)
+{
+	if (j->missing[0])
+		log_object(LOG_WARNING, MESSAGE_DRIFT, j->object, "was changed by somebody else, which was put right",
+			   j->missing);
+}
+
+static void
 change_done(struct rules_job *job)
 {
 	struct network_job *j = (struct network_job *)job;
@@ -429,6 +435,7 @@ change_done(struct rules_job *job)
 	struct object *o = j->object;
 
 	o->busy = false;
+	tell_missing(j);
 	if (job->op.result == 0) {
 		struct network old = o->network;
 		o->network = j->spec;
@@ -524,6 +531,59 @@ network_restore(struct manager *m, struct request *r, struct object *o, network_
 	if (!j)
 		return -ENOMEM;
 	j->restore = j->rules_differ = j->mtu_differs = true;
+	o->busy = true;
+	rules_submit(m, &j->job);
+	return 0;
+}
+
+static int
+look_run(struct rules_job *job, struct kernel *k, struct error *e)
+{
+	struct network_job *j = (struct network_job *)job;
+	int err = restore_uplink(j, k, e);
+
+	return err < 0 ? err : change_mtu(j, k, &j->object->network, e);
+}
+
+static int
+look_prepare(struct rules_job *job, struct error *e UNUSED)
+{
+	struct network_job *j = (struct network_job *)job;
+	const struct network_state *n = j->object->net;
+
+	for (unsigned i = 0; i < n->n_routers && i < j->n_fds; i++)
+		j->fds[i] = n->routers[i]->fd;
+	router_plan_fill(j->object, 0, &j->plan);
+	return 0;
+}
+
+static void
+look_done(struct rules_job *job)
+{
+	struct network_job *j = (struct network_job *)job;
+
+	j->object->busy = false;
+	tell_missing(j);
+	if (job->op.result < 0)
+		log_warning("the uplink of network \"%s\" cannot be looked at: %s", object_name(j->object),
+			    job->op.error.text);
+	else if (j->missing[0])
+		announce(job->op.m, CHANGE_DRIFT, j->object);
+	job->op.m->retry_parked = true;
+	job_free(j);
+}
+
+int
+network_look(struct manager *m, struct object *o, struct error *e)
+{
+	struct network_job *j = job_new(m, NULL, o, o->net->n_routers, e);
+
+	if (!j)
+		return -ENOMEM;
+	j->n_fds = o->net->n_routers;
+	j->job.prepare = look_prepare;
+	j->job.run = look_run;
+	j->job.done = look_done;
 	o->busy = true;
 	rules_submit(m, &j->job);
 	return 0;

@@ -44,7 +44,7 @@ look_run(struct job *j, void *thread)
 {
 	struct look *l = (struct look *)j;
 
-	l->op.result = netns_numbers(thread, note, l, &l->op.error);
+	l->op.result = netns_numbers(kernel_rtnl(thread), note, l, &l->op.error);
 	if (l->failed)
 		l->op.result = -ENOMEM;
 }

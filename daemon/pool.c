@@ -5,10 +5,11 @@
  * Theory of operation
  *
  * Slots are made on the slow thread, a few in a job, two jobs at most on their way, so that the thread never waits and
- * nobody waits for it. A slot that was just made is what the kernel has acknowledged, message by message. What may have
- * changed since is looked at again before the slot can be handed out: when the router tells that its interface lost its
- * carrier or vanished, after a restart of nsd, and when it has been ready for VERIFY_MS. The one verified last is handed
- * out first.
+ * nobody waits for it. A slot that was just made is what the kernel has acknowledged, message by message. From then on a
+ * socket inside hears of every change (slot-watch.c), and before a slot is handed out it must have heard nothing. One that
+ * is suspect is compared with its plan, and destroyed if it differs: when there was something, when the router tells that
+ * its interface lost its carrier, after a restart of nsd, and when it has been ready for VERIFY_MS. The one verified last is
+ * handed out first.
  */
 #include "config.h"
 
@@ -28,7 +29,7 @@ slot_ready(struct manager *m, struct slot_object *s)
 {
 	struct network_state *n = slot_network(s);
 
-	s->verified = true;
+	s->verified = s->watch >= 0;
 	s->since = monotonic_ms();
 	if (s->gone || n->going) {
 		slot_drain(m, s);
@@ -53,6 +54,15 @@ slot_discard(struct manager *m, struct slot_object *s, const char *why)
 	m->slots->attention = true;
 }
 
+bool
+slot_is_pristine(struct manager *m, struct slot_object *s)
+{
+	struct slot_plan p;
+
+	slot_plan_fill(m, s, &p);
+	return s->watch >= 0 && slot_watch_is_quiet(s->watch, &p);
+}
+
 void
 slot_suspect(struct manager *m, struct slot_object *s)
 {
@@ -71,6 +81,7 @@ struct checked {
 	char name[SLOT_NAME_MAX_LENGTH + 1];
 	char text[256];
 	bool failed;
+	int watch;
 };
 
 struct verifying {
@@ -92,6 +103,9 @@ verify_run(struct job *job, void *thread)
 		CLEANUP(close_fd) int fd = -1;
 		int err = vault_open_pin(j->vault, c->name, &fd, &e);
 		if (err == 0)
+			err = slot_watch_open(thread, fd, &c->watch,
+					      &e); /* before the look, so that nothing is missed */
+		if (err == 0)
 			err = slot_verify(thread, fd, &c->plan, c->text, sizeof(c->text), &e);
 		if (err < 0)
 			snprintf(c->text, sizeof(c->text), "%.250s", e.text);
@@ -110,6 +124,9 @@ verify_done(struct operation *op)
 		struct checked *c = &j->v[i];
 		struct slot_object *s = c->slot;
 		s->busy = false;
+		if (s->watch >= 0)
+			close(s->watch);
+		s->watch = c->watch;
 		if (c->failed) {
 			slot_discard(m, s, c->text);
 		} else {
@@ -143,6 +160,7 @@ verify_start(struct manager *m, struct network_state *n)
 			continue;
 		struct checked *c = &j->v[j->n++];
 		c->slot = s;
+		c->watch = -1;
 		slot_name(m, s, c->name);
 		slot_plan_fill(m, s, &c->plan);
 		c->plan.sysctls = NULL; /* may be changed meanwhile, and what they are does not harm the next holder */
@@ -195,13 +213,21 @@ fill(struct manager *m, struct network_state *n, unsigned count)
 	return false;
 }
 
+/* Draining ones are on their way already. */
+static unsigned
+in_use(const struct network_state *n)
+{
+	return network_used(n) - n->n[RECORD_DRAINING];
+}
+
 static void
 shrink(struct manager *m, struct network_state *n)
 {
-	int64_t wanted = n->object->network.ready;
+	int64_t wanted = n->object->network.ready != FIELD_ABSENT_INT ? n->object->network.ready : 0;
 	struct slot_object *s;
 
-	while (n->n[RECORD_READY] > (wanted != FIELD_ABSENT_INT ? wanted : 0) && (s = TAILQ_FIRST(&n->ready)))
+	while ((n->n[RECORD_READY] > wanted || (n->n[RECORD_READY] > 0 && in_use(n) > network_maximum(n))) &&
+	       (s = TAILQ_FIRST(&n->ready)))
 		slot_drain(m, s);
 }
 
@@ -218,6 +244,13 @@ pool_settle(struct manager *m, struct network_state *n)
 	while (n->pool_jobs < POOL_JOBS && monotonic_ms() >= n->make_again && (count = missing(m, n)) > 0)
 		if (!fill(m, n, count))
 			break;
+}
+
+void
+pool_taken_from(struct manager *m, struct network_state *n)
+{
+	if (n->pool_jobs == 0 && 2 * (int64_t)n->n[RECORD_READY] < n->object->network.ready)
+		pool_settle(m, n);
 }
 
 void

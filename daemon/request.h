@@ -22,7 +22,7 @@ struct peer { /* SO_PEERCRED at accept */
 
 const struct peer *request_peer(const struct request *r);
 bool request_more(const struct request *r); /* the caller takes several replies */
-bool request_gone(const struct request *r); /* nobody is waiting any more */
+bool request_gone(const struct request *r); /* nobody is waiting any more; asks the kernel */
 
 /* A pidfd of the process that connected; the caller owns it. -ESRCH when that process has ended. Kernels before 6.5 know
  * it by its pid alone: there it also fails when the connection is no more, since the pid may be another's by then. */

@@ -219,6 +219,12 @@ sink_bonds(void *connection)
 	return &((struct connection *)connection)->bonds;
 }
 
+static bool
+sink_gone(void *connection)
+{
+	return peer_hung_up(((const struct connection *)connection)->fd);
+}
+
 static int
 sink_pidfd(void *connection)
 {
@@ -230,6 +236,7 @@ static const struct reply_sink sink = {
 	.send = sink_send,
 	.room = sink_room,
 	.bonds = sink_bonds,
+	.gone = sink_gone,
 	.pidfd = sink_pidfd,
 	.finished = sink_finished,
 };

@@ -4,11 +4,13 @@
  *
  * Theory of operation
  *
- * One unpin job at a time works for all that have queued meanwhile, so that the vault is changed, and the kernel tears
+ * One unpin job at a time works for all that have queued within UNPIN_MS, so that the vault is changed, and the kernel tears
  * namespaces down, in batches. When nothing else holds a namespace its interface vanishes from the router soon after, and
  * the router's event frees the number. For those that have not gone within GRACE_MS one cut job looks into the router: an
  * interface that is not there (its event was lost, or it was never made) frees the number; one that is there is taken off
  * its holder together with the others, and its slot stays until the router tells that the namespace's number is withdrawn.
+ * That number is recorded first, for an nsd after this one. Once withdrawn it may be given to another slot's namespace, so
+ * a number that belongs to an interface says nothing of a slot without one.
  */
 #include "config.h"
 
@@ -16,10 +18,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/timerfd.h>
 
 #include "log.h"
 
 #define UNPIN_MAX 512
+#define UNPIN_MANY 128 /* are not waited with */
+#define UNPIN_MS 10
 #define CUT_MAX 256
 #define LOOK_AGAIN_MS 5000
 
@@ -110,26 +115,46 @@ unpin_start(struct manager *m)
 	j->vault = m->slots->vault;
 	while (j->n < UNPIN_MAX && (s = TAILQ_FIRST(&m->slots->unpin))) {
 		TAILQ_REMOVE(&m->slots->unpin, s, queue);
+		m->slots->n_unpin--;
 		s->queued = false;
 		s->busy = true;
 		slot_name(m, s, j->names[j->n]);
 		j->slots[j->n++] = s;
 	}
 	m->slots->unpinning = true;
+	m->slots->unpin_due = false;
 	operation_start(&j->op, unpin_run, unpin_done);
+}
+
+void
+unpin_timer_fired(struct manager *m)
+{
+	uint64_t times;
+
+	if (read(m->slots->unpin_timer, &times, sizeof(times)) > 0)
+		m->slots->unpin_due = true;
+	drain_slots_settle(m);
 }
 
 void
 drain_slots_settle(struct manager *m)
 {
-	if (!m->slots->unpinning && !TAILQ_EMPTY(&m->slots->unpin))
+	const struct itimerspec soon = { .it_value = { .tv_nsec = UNPIN_MS * 1000000L } };
+	struct itimerspec left;
+
+	if (m->stopping || m->slots->unpinning || TAILQ_EMPTY(&m->slots->unpin))
+		return;
+	if (m->slots->unpin_due || m->slots->n_unpin >= UNPIN_MANY)
 		unpin_start(m);
+	else if (timerfd_gettime(m->slots->unpin_timer, &left) < 0 || (!left.it_value.tv_sec && !left.it_value.tv_nsec))
+		timerfd_settime(m->slots->unpin_timer, 0, &soon, NULL);
 }
 
 void
 slot_unpin_later(struct manager *m, struct slot_object *s)
 {
 	s->queued = true;
+	m->slots->n_unpin++;
 	TAILQ_INSERT_TAIL(&m->slots->unpin, s, queue);
 	m->slots->attention = true;
 }
@@ -186,8 +211,10 @@ slot_nsid_gone(struct manager *m, struct router *r, int nsid)
 
 struct cut_item {
 	struct slot_object *slot;
+	struct slot_record *record;
 	int ifindex, nsid;
 	bool there, alive; /* the interface; the namespace's number */
+	bool taken;	   /* that number is another one's by now */
 };
 
 struct cutting {
@@ -206,6 +233,8 @@ note_link(const struct link_info *info, void *arg)
 		if (j->v[i].ifindex == info->ifindex) {
 			j->v[i].there = true;
 			j->v[i].nsid = info->peer_nsid;
+		} else if (info->peer_nsid >= 0 && j->v[i].nsid == info->peer_nsid) {
+			j->v[i].taken = true;
 		}
 	return 0;
 }
@@ -215,7 +244,7 @@ forget_links(void *arg)
 {
 	struct cutting *j = arg;
 	for (unsigned i = 0; i < j->n; i++)
-		j->v[i].there = false;
+		j->v[i].there = j->v[i].taken = false;
 }
 
 static void
@@ -223,7 +252,7 @@ note_number(int nsid, void *arg)
 {
 	struct cutting *j = arg;
 	for (unsigned i = 0; i < j->n; i++)
-		j->v[i].alive |= nsid >= 0 && j->v[i].nsid == nsid;
+		j->v[i].alive |= nsid >= 0 && j->v[i].nsid == nsid && (j->v[i].there || !j->v[i].taken);
 }
 
 static void
@@ -243,8 +272,10 @@ cut_run(struct job *job, void *thread)
 	if (err == 0)
 		err = netns_numbers(socket, note_number, j, e);
 	for (unsigned i = 0; i < j->n; i++)
-		if (j->v[i].there && j->v[i].alive) /* without a number it is on its way */
+		if (j->v[i].there && j->v[i].alive) { /* without a number it is on its way */
+			j->v[i].record->cut = (uint32_t)j->v[i].nsid + 1;
 			ifindexes[n++] = j->v[i].ifindex;
+		}
 	if (err == 0 && n)
 		err = router_cut(socket, ifindexes, n, e);
 	router_put_socket(j->router, socket, err == 0);
@@ -312,6 +343,7 @@ cut_start(struct manager *m, struct slot_object *first, int64_t now)
 		s->busy = true;
 		j->v[j->n++] =
 			(struct cut_item){ .slot = s,
+					   .record = slot_record(m, s),
 					   .ifindex = ROUTER_IFINDEX + (int)(slot_record(m, s)->number % SHARD_SLOTS),
 					   .nsid = s->nsid };
 	}

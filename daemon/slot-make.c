@@ -18,6 +18,7 @@ struct made {
 	struct slot_plan plan;
 	char name[SLOT_NAME_MAX_LENGTH + 1];
 	bool tried, done;
+	int watch; /* -1: it has none, and has to be looked at before it is handed out */
 };
 
 struct making {
@@ -55,6 +56,8 @@ make_one(struct making *j, struct kernel *k, struct rtnl *socket, struct made *o
 		err = note_identity(one->record, &n, e);
 	if (err == 0)
 		err = vault_pin(j->vault, one->name, n.fd, e);
+	if (err == 0)
+		slot_watch_take(&n.rtnl, &one->watch, NULL);
 	netns_close(&n);
 	one->done = err == 0;
 	return err;
@@ -120,6 +123,7 @@ make_done(struct operation *op)
 		s->busy = false;
 		if (j->v[i].done) {
 			meter_count(&n->makes);
+			s->watch = j->v[i].watch;
 			slot_ready(m, s);
 		} else if (j->v[i].tried) {
 			slot_drain(m, s); /* nothing is left of it, but the kernel may take a moment to see that */
@@ -163,6 +167,7 @@ slots_make(struct manager *m, struct slot_object **v, unsigned n, struct acquire
 	for (unsigned i = 0; i < n; i++) {
 		struct made *one = &j->v[i];
 		one->slot = v[i];
+		one->watch = -1;
 		one->record = slot_record(m, v[i]);
 		slot_plan_fill(m, v[i], &one->plan);
 		one->plan.sysctls = &j->sysctls;

@@ -50,12 +50,13 @@ struct slot_record {
 	uint64_t rate[4];   /* send, its burst, receive, its burst; 0: none */
 	uint32_t bond;	    /* enum lease_bond */
 	uint32_t n_ports;
+	uint32_t cut; /* DRAINING, its interface removed by nsd: the number of its namespace in the router, plus 1 */
 	struct record_port ports[SLOT_PUBLISHED_MAX];
 	char key[LEASE_KEY_MAX_LENGTH + 1]; /* "" none */
 	char namespace[NAME_MAX_LENGTH + 1];
 	char tap[16]; /* interface; "" none */
 	char labels[SLOT_LABELS_SIZE];
-	char spare[6]; /* zero */
+	char spare[2]; /* zero */
 };
 static_assert(sizeof(struct slot_record) == 512, "the records in the file have this size");
 

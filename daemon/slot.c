@@ -36,7 +36,7 @@ slot_new(struct manager *m, struct router *r, uint32_t record)
 		return NULL;
 	s->record = record;
 	s->router = r;
-	s->nsid = -1;
+	s->nsid = s->watch = -1;
 	s->since = monotonic_ms();
 	LIST_INIT(&s->waiters);
 	m->slots->by_record[record] = s;
@@ -94,26 +94,22 @@ int
 slot_found(struct manager *m, struct network_state *n, uint32_t record, struct slot_object **ret, struct error *e)
 {
 	const struct slot_record *data = slot_table_at(m->slots->table, record);
-	struct router *r = router_of(n, data->number);
 	unsigned i = data->number % SHARD_SLOTS;
 
-	if (!r || r->slots[i] || data->number > n->capacity)
+	if (data->number > n->capacity)
 		return error_set(e, ERROR_STORE, NULL, "the record of slot %s.%u does not fit its network",
 				 n->object->network.name, data->number);
+	if (router_expect(n, data->number / SHARD_SLOTS) < 0)
+		return error_errno(e, ENOMEM, "taking in a slot");
+	struct router *r = router_of(n, data->number);
+	if (r->slots[i])
+		return error_set(e, ERROR_STORE, NULL, "two records claim slot %s.%u", n->object->network.name,
+				 data->number);
 	struct slot_object *s = slot_new(m, r, record);
 	if (!s)
 		return error_errno(e, ENOMEM, "taking in a slot");
 	r->slots[i] = s;
 	n->n[data->state]++;
-	for (unsigned k = 0; k < r->n_free; k++) {
-		uint16_t *at = &r->free[(r->first_free + k) % SHARD_SLOTS];
-		if (*at != i)
-			continue;
-		*at = r->free[r->first_free]; /* its place is taken by the first, which moves up */
-		r->first_free = (r->first_free + 1) % SHARD_SLOTS;
-		r->n_free--;
-		break;
-	}
 	*ret = s;
 	return 0;
 }
@@ -167,6 +163,8 @@ slot_set_state(struct manager *m, struct slot_object *s, enum record_state state
 	struct network_state *n = slot_network(s);
 
 	leave_list(s);
+	if (state != RECORD_READY && s->watch >= 0) /* it would keep the namespace alive */
+		close(TAKE_FD(s->watch));
 	n->n[slot_state(m, s)]--;
 	n->n[state]++;
 	slot_table_set_state(m->slots->table, s->record, state);

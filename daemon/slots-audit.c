@@ -4,13 +4,16 @@
  *
  * Theory of operation
  *
- * When namespaces and links are judged, a thread of the vault lists the pins, opens every router that is pinned, starts to
+ * The table is read before the socket listens, so that slots and leases are shown as they were told. When namespaces and links
+ * are judged, a thread of the vault lists the pins, opens every router that is pinned, starts to
  * listen to it, and notes which slots' interfaces are there. Then, on the main thread:
  *
  *   a network of this boot    its root router and its uplink are there: ready, else lost; it was being made: removed
  *   a network of another boot made again
  *   READY                     pin and interface are there: ready, but to be verified; else destroyed
  *   LEASED                    pin and interface are there: resumed; else the lease is lost
+ *   DRAINING                  its interface was cut off, and its namespace still has its number in the router: that is
+ *                             waited for; else destroyed
  *   any other                 nobody was told of it: destroyed
  *   a pin without a record    taken away
  */
@@ -33,6 +36,9 @@ struct pin {
 	bool known;
 };
 
+/* The kernel gives the lowest free number. */
+#define NUMBERS_MAX (4 * SHARD_SLOTS)
+
 struct found_router {
 	char network[NETWORK_NAME_MAX_LENGTH + 1];
 	unsigned number;
@@ -40,6 +46,7 @@ struct found_router {
 	uint64_t cookie;
 	struct events *events;
 	bool slots[SHARD_SLOTS];
+	bool numbers[NUMBERS_MAX], linked[NUMBERS_MAX]; /* of namespaces: given; to one whose interface is there */
 	bool taken;
 };
 
@@ -105,6 +112,8 @@ note_slot(const struct link_info *info, void *arg)
 
 	if (i >= 0 && i < SHARD_SLOTS)
 		r->slots[i] = true;
+	if (info->peer_nsid >= 0 && info->peer_nsid < NUMBERS_MAX)
+		r->linked[info->peer_nsid] = true;
 	return 0;
 }
 
@@ -113,6 +122,15 @@ forget_slots(void *arg)
 {
 	struct found_router *r = arg;
 	memset(r->slots, 0, sizeof(r->slots));
+	memset(r->linked, 0, sizeof(r->linked));
+}
+
+static void
+note_namespace(int nsid, void *arg)
+{
+	struct found_router *r = arg;
+	if (nsid >= 0 && nsid < NUMBERS_MAX)
+		r->numbers[nsid] = true;
 }
 
 static int
@@ -133,6 +151,8 @@ look_at_router(struct audit *a, struct kernel *k, struct found_router *r, struct
 		err = netns_rtnl(k, &n, &socket, e);
 	if (err == 0)
 		err = link_dump(socket, false, note_slot, forget_slots, r, e);
+	if (err == 0)
+		err = netns_numbers(socket, note_namespace, r, e);
 	if (err == 0) {
 		r->cookie = n.cookie;
 		r->fd = TAKE_FD(n.fd);
@@ -223,14 +243,23 @@ find_pin(struct audit *a, const char *name)
 	return a->n_pins ? bsearch(&key, a->pins, a->n_pins, sizeof(key), compare_pins) : NULL;
 }
 
-static bool
-interface_is_there(const struct audit *a, const struct object *o, unsigned number)
+static const struct found_router *
+router_found(const struct audit *a, const struct object *o, unsigned number)
 {
 	for (size_t i = 0; i < a->n_routers; i++)
 		if (a->routers[i].taken && a->routers[i].number == number / SHARD_SLOTS &&
 		    strcmp(a->routers[i].network, o->network.name) == 0)
-			return a->routers[i].slots[number % SHARD_SLOTS];
-	return false;
+			return &a->routers[i];
+	return NULL;
+}
+
+/* Its interface was removed, and its namespace is still alive. */
+static bool
+is_cut(const struct found_router *r, const struct slot_record *data)
+{
+	uint32_t nsid = data->cut - 1;
+	return r && data->state == RECORD_DRAINING && data->cut &&
+	       (nsid >= NUMBERS_MAX || (r->numbers[nsid] && !r->linked[nsid]));
 }
 
 static struct object *
@@ -254,9 +283,15 @@ judge_slot(struct manager *m, struct audit *a, struct slot_object *s)
 
 	slot_name(m, s, name);
 	struct pin *pin = find_pin(a, name);
-	s->gone = !interface_is_there(a, o, data->number);
+	const struct found_router *r = router_found(a, o, data->number);
+	s->gone = !r || !r->slots[data->number % SHARD_SLOTS];
+	s->cut = s->gone && is_cut(r, data);
+	if (s->cut)
+		s->nsid = (int)data->cut - 1;
 	if (pin)
 		pin->known = true;
+	if (s->list) /* it has lost its network, and is on its way already */
+		return;
 	bool sound = pin && pin->inode == data->inode && !s->gone && o->network.state == STATE_READY;
 	if (state == RECORD_LEASED || state == RECORD_PREPARING || state == RECORD_DRAINING)
 		extras_found(m, s);
@@ -265,30 +300,43 @@ judge_slot(struct manager *m, struct audit *a, struct slot_object *s)
 	} else if (sound && state == RECORD_LEASED) {
 		slot_set_state(m, s, RECORD_LEASED);
 		lease_resume(m, s);
+	} else if (state == RECORD_LEASED) {
+		log_event(LOG_WARNING, MESSAGE_SLOTS_LOST, NULL,
+			  "the lease of slot %s is lost: its namespace or its interface is gone", name);
+		lease_end(m, s, "lost");
 	} else {
-		if (state == RECORD_LEASED)
-			log_event(LOG_WARNING, MESSAGE_SLOTS_LOST, NULL,
-				  "the lease of slot %s is lost: its namespace or its interface is gone", name);
 		slot_drain(m, s);
 	}
 }
 
 static void
-take_slots(struct manager *m, struct audit *a)
+judge_slots(struct manager *m, struct audit *a)
 {
-	for (uint32_t i = 0; i < slot_table_size(m->slots->table); i++) {
-		const struct slot_record *data = slot_table_at(m->slots->table, i);
+	for (uint32_t i = 0; i < m->slots->n_records; i++)
+		if (m->slots->by_record[i])
+			judge_slot(m, a, m->slots->by_record[i]);
+}
+
+int
+slots_load(struct manager *m, struct error *e)
+{
+	struct slot_table *t = m->slots->table;
+
+	for (uint32_t i = 0; t && i < slot_table_size(t); i++) {
+		const struct slot_record *data = slot_table_at(t, i);
 		struct object *o = data->state != RECORD_FREE ? network_of_generation(m, data->network) : NULL;
 		struct slot_object *s;
-		struct error e = { 0 };
 		if (data->state == RECORD_FREE)
 			continue;
-		if (!o || slot_found(m, o->net, i, &s, &e) < 0)
-			slot_table_set_state(m->slots->table, i,
-					     RECORD_FREE); /* its pin, if any, is taken away below */
-		else
-			judge_slot(m, a, s);
+		int err = o ? slot_found(m, o->net, i, &s, e) : -ENOENT;
+		if (err == -ENOMEM)
+			return err;
+		if (err < 0) /* of a network that is no more; the audit takes its pin away */
+			slot_table_set_state(t, i, RECORD_FREE);
+		else if (data->state == RECORD_LEASED)
+			lease_found(m, s);
 	}
+	return 0;
 }
 
 /* ---- the rest ---- */
@@ -375,7 +423,7 @@ audit_done(struct operation *op)
 	m->slots->audited = true;
 	for (size_t i = 0; i < m->networks.n; i++)
 		judge_network(m, a, m->networks.v[i]);
-	take_slots(m, a);
+	judge_slots(m, a);
 	clear_pins(m, a);
 	audit_free(a);
 	rules_refresh(m);

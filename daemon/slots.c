@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 
 #include "log.h"
 #include "message-ids.h"
@@ -19,6 +20,7 @@
 #define SLOW_NICE 10
 #define POLL_MAX 64
 #define EVENTS_BUDGET 64
+#define LOOK_MS 60000 /* between looks at an uplink of which nothing was heard */
 
 /* ---- threads ---- */
 
@@ -147,6 +149,8 @@ dispatch(struct manager *m, void *who)
 
 	if (who == s->quick || who == s->slow)
 		workers_collect(who);
+	else if (who == &s->unpin_timer)
+		unpin_timer_fired(m);
 	else if (who == &s->watch_fd)
 		s->refresh_wanted |= nft_watch_read(s->watch_fd, RULES_TABLE);
 	else if ((r = as_router(m, who)))
@@ -222,9 +226,12 @@ open_all(struct manager *m, const char *directory, struct error *e)
 		err = start_threads(m, e);
 	if (err == 0)
 		err = nft_watch_open(&s->watch_fd, e);
+	s->unpin_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (err == 0 && s->unpin_timer < 0)
+		err = error_errno(e, errno, "making a timer");
 	if (err == 0 &&
 	    (slots_watch(m, workers_fd(s->quick), s->quick) < 0 || slots_watch(m, workers_fd(s->slow), s->slow) < 0 ||
-	     slots_watch(m, s->watch_fd, &s->watch_fd) < 0))
+	     slots_watch(m, s->watch_fd, &s->watch_fd) < 0 || slots_watch(m, s->unpin_timer, &s->unpin_timer) < 0))
 		err = error_errno(e, ENOMEM, "watching threads");
 	return err;
 }
@@ -253,7 +260,7 @@ slots_new(struct manager *m, const char *directory, struct error *e)
 	if (!s)
 		return error_errno(e, ENOMEM, "starting the manager");
 	s->m = m;
-	s->watch_fd = -1;
+	s->watch_fd = s->unpin_timer = -1;
 	s->next_deadline = INT64_MAX;
 	s->holders.compare = compare_holder;
 	s->users.compare = compare_user;
@@ -292,6 +299,7 @@ slots_free(struct manager *m)
 	for (uint32_t i = 0; i < s->n_records; i++)
 		if (s->by_record[i]) {
 			holder_unbind(m, s->by_record[i]);
+			close_fd(&s->by_record[i]->watch);
 			free(s->by_record[i]->message);
 			free(s->by_record[i]);
 		}
@@ -303,6 +311,7 @@ slots_free(struct manager *m)
 	slot_table_close(s->table);
 	vault_free(s->vault);
 	close_fd(&s->watch_fd);
+	close_fd(&s->unpin_timer);
 	close_fd(&s->poll_fd);
 	free(s);
 	m->slots = NULL;
@@ -361,6 +370,30 @@ slots_settle(struct manager *m)
 	}
 }
 
+/* A network that vanished is made again where that is wished; what others changed on an uplink, and would only be noticed by
+ * lost packets, is put back. */
+static void
+look_after(struct manager *m, struct object *o)
+{
+	int64_t now = monotonic_ms();
+	struct error e = { 0 };
+	int err = 0;
+
+	if (o->busy)
+		return;
+	if (o->remake) {
+		err = network_remake(m, NULL, o, NULL, &e);
+	} else if (o->network.state == STATE_READY && now >= o->retry_at &&
+		   (o->suspect || now - o->net->looked > LOOK_MS)) {
+		o->suspect = false;
+		o->retry_at = now + GRACE_MS;
+		o->net->looked = now;
+		err = network_look(m, o, &e);
+	}
+	if (err < 0)
+		log_warning("network \"%s\" cannot be looked after: %s", object_name(o), e.text);
+}
+
 void
 slots_tick(struct manager *m)
 {
@@ -377,11 +410,7 @@ slots_tick(struct manager *m)
 	for (size_t i = 0; i < m->networks.n; i++) {
 		struct object *o = m->networks.v[i];
 		pool_tick(m, o->net);
-		if (o->remake && !o->busy) {
-			struct error e = { 0 };
-			if (network_remake(m, NULL, o, NULL, &e) < 0)
-				log_warning("network \"%s\" cannot be made again: %s", object_name(o), e.text);
-		}
+		look_after(m, o);
 	}
 	s->attention = true;
 	slots_settle(m);

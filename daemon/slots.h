@@ -51,6 +51,7 @@ struct slot_object {
 	bool busy;		/* a job has it */
 	bool keyed;		/* it is among the keys */
 	bool verified;		/* READY: may be handed out */
+	int watch;		/* READY: tells of changes inside; -1: nothing does */
 	bool queued;		/* DRAINING: among those to be unpinned */
 	bool unpinned;		/* DRAINING: the pin is gone */
 	bool gone;		/* its end in the router is gone */
@@ -110,10 +111,10 @@ struct network_state {
 	unsigned jobs;			 /* making slots of it */
 	unsigned pool_jobs;		 /* of these: making slots for the pool */
 	bool making_router;
-	bool going;		 /* is being deleted: nothing new is made */
-	int64_t make_again;	 /* CLOCK_MONOTONIC milliseconds: not before, after a failure */
-	struct waiter *deleting; /* the request that waits for its end */
-	struct pool pool;	 /* the counters */
+	bool going;	    /* is being deleted: nothing new is made */
+	int64_t make_again; /* CLOCK_MONOTONIC milliseconds: not before, after a failure */
+	int64_t looked;	    /* CLOCK_MONOTONIC milliseconds: at its uplink */
+	struct pool pool;   /* the counters */
 	struct meter acquires, makes;
 };
 
@@ -146,7 +147,10 @@ struct slots {
 	struct index users;   /* struct user by uid */
 	LIST_HEAD(, slot_object) keys[KEY_BUCKETS];
 	struct slot_list unpin; /* the queue */
+	unsigned n_unpin;
 	bool unpinning, cutting, verifying, audited;
+	int unpin_timer; /* when the queue is to be worked off */
+	bool unpin_due;
 	int poll_fd;  /* epoll: threads, events of routers, ends of processes, the host's rules */
 	int watch_fd; /* the host's rules */
 	bool rules_running;
@@ -206,7 +210,8 @@ void router_name(const struct object *network, unsigned number, char ret[ROUTER_
 /* A router that is there: takes over `fd` and `events`. Its numbers become usable. */
 int router_attach(struct manager *m, struct object *network, unsigned number, int fd, uint64_t cookie,
 		  struct events *events, struct error *e);
-void router_detach(struct manager *m, struct router *r); /* closes what it holds */
+void router_detach(struct manager *m, struct router *r);     /* closes what it holds */
+int router_expect(struct network_state *n, unsigned number); /* makes room for a router that is not there yet */
 struct router *router_of(const struct network_state *n, unsigned number);
 int router_take_socket(struct kernel *k, struct router *r, struct rtnl **ret, struct error *e); /* any thread */
 void router_put_socket(struct router *r, struct rtnl *socket, bool sound);
@@ -221,7 +226,7 @@ int64_t meter_rate(struct meter *t);
 
 /* A new one in the state MAKING, with a number of its own. ERROR_LIMIT_EXCEEDED: no number is free. */
 int slot_take(struct manager *m, struct network_state *n, struct slot_object **ret, struct error *e);
-/* As it was found in the table; its number is taken from its router. */
+/* As it was found in the table, before its router is attached. */
 int slot_found(struct manager *m, struct network_state *n, uint32_t record, struct slot_object **ret, struct error *e);
 void slot_forget(struct manager *m, struct slot_object *s); /* its number and record are free */
 void slot_set_state(struct manager *m, struct slot_object *s, enum record_state state);
@@ -257,13 +262,16 @@ void slot_unpin_later(struct manager *m, struct slot_object *s);
 void slot_link_gone(struct manager *m, struct router *r, int ifindex);
 void slot_nsid_gone(struct manager *m, struct router *r, int nsid);
 void drain_slots_settle(struct manager *m);
+void unpin_timer_fired(struct manager *m);
 void drain_slots_tick(struct manager *m);
 
 /* ---- pool.c ---- */
 void pool_settle(struct manager *m, struct network_state *n);
+void pool_taken_from(struct manager *m, struct network_state *n); /* fills it at once when it is half empty */
 void pool_tick(struct manager *m, struct network_state *n);
 void slot_ready(struct manager *m, struct slot_object *s);		      /* into the pool */
 void slot_discard(struct manager *m, struct slot_object *s, const char *why); /* out of the pool */
+bool slot_is_pristine(struct manager *m, struct slot_object *s);	      /* READY: nothing has changed inside */
 void slot_suspect(struct manager *m, struct slot_object *s);
 
 /* ---- lease.c ---- */
@@ -285,7 +293,8 @@ int lease_rebind(struct manager *m, struct slot_object *s, struct request *r,
 		 struct error *e); /* to a new connection */
 void lease_renew(struct manager *m, struct slot_object *s, int64_t ttl);
 void lease_end(struct manager *m, struct slot_object *s, const char *why); /* LEASED, or PREPARING and not busy */
-void lease_resume(struct manager *m, struct slot_object *s);		   /* after a restart */
+void lease_found(struct manager *m, struct slot_object *s);		   /* after a restart: in the table */
+void lease_resume(struct manager *m, struct slot_object *s);		   /* and in the kernel */
 void leases_tick(struct manager *m);
 struct slot_object *key_find(const struct manager *m, int64_t owner, int64_t network, const char *key);
 void key_remember(struct manager *m, struct slot_object *s);
@@ -329,6 +338,8 @@ void extras_found(struct manager *m, struct slot_object *s); /* after a restart:
 int holder_bind(struct manager *m, struct slot_object *s, int pidfd, int64_t pid, struct error *e); /* takes pidfd */
 void holder_unbind(struct manager *m, struct slot_object *s);
 void holder_ended(struct manager *m, struct holder *h);
+/* Has the process that the lease is bound to ended, though that was not told yet? Then the lease is over now. */
+bool holder_has_ended(struct manager *m, struct slot_object *s);
 int process_start_time(int64_t pid, uint64_t *ret);
 
 /* ---- user.c: quotas ---- */
@@ -342,6 +353,7 @@ int network_create(struct manager *m, struct request *r, struct network *spec, n
 int network_remake(struct manager *m, struct request *r, struct object *o, network_reply *reply, struct error *e);
 /* Puts back what others changed on its uplink and in its rules; or what a cut-off change left. */
 int network_restore(struct manager *m, struct request *r, struct object *o, network_reply *reply, struct error *e);
+int network_look(struct manager *m, struct object *o, struct error *e); /* puts back what is missing of its uplink */
 int network_change(struct manager *m, struct request *r, struct object *o, struct network *spec, network_reply *reply,
 		   struct error *e);
 /* A router more. Returns 1 when it is on its way; -ENOSPC: the prefixes have no room for one. */
@@ -388,6 +400,7 @@ void rules_follow_addresses(struct manager *m); /* those of the host have change
 void rules_settle(struct manager *m);
 
 /* ---- slots-audit.c ---- */
+int slots_load(struct manager *m, struct error *e); /* what the table knows; the networks are loaded */
 void slots_audit_start(struct manager *m); /* after the networks are judged: finds what there is in the vault */
 
 /* ---- explain.c ---- */

@@ -153,14 +153,28 @@ suspect_now(struct manager *m, struct object *o)
 	suspect(m, o);
 }
 
+/* Was something changed on it that nsd had set? The tick puts it back. */
+static void
+check_uplink(struct manager *m, const struct kernel_event *ev)
+{
+	const struct host_link *h = index_find(&m->host_links, &ev->ifindex);
+	struct object *o = h ? find_uplink(m, h->info.name) : NULL;
+
+	if (o && !o->busy && o->network.state == STATE_READY)
+		o->suspect |= ev->type == EVENT_ADDRESS_GONE ||
+			      (ev->type == EVENT_LINK && (!ev->link.up || ev->link.mtu != o->network.mtu));
+}
+
 static void
 on_link(struct manager *m, const struct kernel_event *ev)
 {
 	uint64_t cookie = event_cookie(m, ev->nsid);
 	struct place *s = cookie ? find_ifindex(m, cookie, ev->link.ifindex) : NULL;
 
-	if (ev->nsid < 0)
+	if (ev->nsid < 0) {
 		mirror_put(m, &ev->link);
+		check_uplink(m, ev);
+	}
 	if (!s || object_state(s->object) != STATE_READY)
 		return;
 	const struct end *end = link_end(s->object, s->end);
@@ -211,6 +225,7 @@ on_address(struct manager *m, const struct kernel_event *ev)
 	struct place *s = cookie ? find_ifindex(m, cookie, ev->ifindex) : NULL;
 
 	rules_follow_addresses(m);
+	check_uplink(m, ev);
 	if (!s || object_state(s->object) != STATE_READY ||
 	    (ev->prefix.family == AF_INET6 && memcmp(ev->prefix.address, link_local, sizeof(link_local)) == 0))
 		return;

@@ -32,9 +32,16 @@ struct slot_plan {
 };
 
 /* Makes one slot: namespace, veth born on both sides, lo, addresses, routes, permanent neighbours, the router's end up last.
- * `router` is the router's socket. Nothing but `ret` holds it. Packets pass both ways from then on. On failure nothing
- * stays behind; ERROR_NAME_TAKEN when the router has an interface of that name or number. */
+ * `router` is the router's socket. Nothing but `ret`, its socket included, holds it. Packets pass both ways from then on. On
+ * failure nothing stays behind; ERROR_NAME_TAKEN when the router has an interface of that name or number. */
 int slot_make(struct kernel *k, struct rtnl *router, const struct slot_plan *p, struct netns *ret, struct error *e);
+
+/* A watch on a slot: a socket that hears of every change inside, until it is closed; it holds the namespace. Of the socket by
+ * which a slot was made (slot_watch_take(); *r is consumed on success), or a new one. */
+int slot_watch_take(struct rtnl **r, int *ret, struct error *e);
+int slot_watch_open(struct kernel *k, int netns_fd, int *ret, struct error *e);
+/* Has nothing changed since the watch began, but what the kernel does by itself? Never waits, takes no lock. */
+bool slot_watch_is_quiet(int fd, const struct slot_plan *p);
 
 /* Compares a slot with its plan from the inside: interface, addresses, default routes, neighbours, lo, no other interface.
  * Differences in words in `text` ("" for none). */

@@ -112,6 +112,15 @@ rtnl_closep(struct rtnl **r)
 }
 
 int
+rtnl_take_fd(struct rtnl *r)
+{
+	int fd = TAKE_FD(r->fd);
+
+	rtnl_close(r);
+	return fd;
+}
+
+int
 rtnl_fd(const struct rtnl *r)
 {
 	return r->fd;

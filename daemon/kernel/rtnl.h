@@ -18,6 +18,7 @@ int rtnl_open(struct rtnl **ret, struct error *e);
 void rtnl_close(struct rtnl *r);
 void rtnl_closep(struct rtnl **r);
 int rtnl_fd(const struct rtnl *r);
+int rtnl_take_fd(struct rtnl *r); /* frees all but the socket, which is the caller's from then on */
 
 /* The longest message, header included, that a builder may put together. */
 #define RTNL_MESSAGE_MAX 1024

@@ -13,7 +13,7 @@
  * the first packet of one slot in fifteen got lost. For the same reason an IPv6 address brings a route along.
  *
  * What each slot costs the next ones is IPv6: every automatic address is one more member of the same two routes. A router
- * makes none on its ends (router.c), and slots without IPv6 make none either.
+ * makes none on its ends (router.c), and slots make none either.
  */
 #include "config.h"
 
@@ -103,7 +103,8 @@ put_local_route(struct rtnl *r, const struct prefix *own)
 	mnl_attr_put_u32(m, RTA_EXPIRES, LOCAL_ROUTE_SECONDS);
 }
 
-/* `quiet`: without an automatic IPv6 address, for which nobody would answer. */
+/* `quiet`: without an automatic IPv6 address. Nobody would answer it, and with each come multicast groups, solicitations and
+ * entries in the one table of IPv6 neighbours that all namespaces of a host share. */
 static void
 put_up(struct rtnl *r, const char *name, bool quiet)
 {
@@ -215,7 +216,7 @@ slot_make(struct kernel *k, struct rtnl *router, const struct slot_plan *p, stru
 		return error_wrap(e, "slot interface %s", p->router_interface);
 	err = make_veth(router, p, n.fd, e);
 	if (err == 0) {
-		put_inside(n.rtnl, p, !p->has6 && k->ipv6);
+		put_inside(n.rtnl, p, k->ipv6);
 		err = rtnl_send(n.rtnl, e);
 	}
 	if (err == 0)
@@ -232,8 +233,6 @@ slot_make(struct kernel *k, struct rtnl *router, const struct slot_plan *p, stru
 		error_wrap(e, "slot interface %s", p->router_interface);
 		return err;
 	}
-	rtnl_close(n.rtnl);
-	n.rtnl = NULL;
 	*ret = n;
 	return 0;
 }

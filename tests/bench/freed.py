@@ -9,7 +9,7 @@ import time
 import machine
 from contenders import Floor, Nsd, measure
 from daemon import Daemon
-from network import Network
+from network import Network, pins
 from programs import SlotClient, SlotFloor
 from slots import MANY, SlotsPlan
 
@@ -82,6 +82,10 @@ class NsdSlots:
         if os.path.exists(self.names):
             os.unlink(self.names)
 
+    def hubs(self, count):
+        """Routers stay when their slots have gone."""
+        return len(pins()[0])
+
     def make(self, count):
         self.network.pool(count, count)
         self.network.wait(count)
@@ -96,17 +100,14 @@ class NsdSlots:
 
 
 def freed_rate(slots, floor, count, settle, left):
-    """Slots a second, from the first release to the last namespace given back. `left`: None, or how many stay."""
+    """Slots a second, from the first release to the last one given back; `left` namespaces are there without slots."""
     slots.make(count)
     settle()
     if account(floor) < count:
         raise RuntimeError("the kernel does not count what was made")
+    left += slots.hubs(count)
     settle()
     started = slots.drop()
-    if left is None:
-        slots.settled()
-        settle()
-        return None
     end = measure([floor.program, "freed", "--survivors", str(left)])["at"]
     slots.settled()
     settle()
@@ -116,19 +117,17 @@ def freed_rate(slots, floor, count, settle, left):
 def slots(bench):
     """The same of slots: prints {"four": [slots a second, ...], "dual": [...], "the bare kernel": [...]}."""
     daemon, floor = begin(bench)
-    rates = {}
+    rates, rounds = {}, SlotsPlan(bench.options.quick).freed_rounds
     for dual in (False, True):
         network = Network(daemon, dual)
+        left = max(account(floor) for _ in range(5))
         network.create()
         made = NsdSlots(bench, network)
-        freed_rate(made, floor, MANY, bench.settle, None)  # the network's routers stay, once they are made
-        left = max(account(floor) for _ in range(5))
-        rates[network.name] = [freed_rate(made, floor, MANY, bench.settle, left)
-                               for _ in range(SlotsPlan(bench.options.quick).freed_rounds)]
+        rates[network.name] = [freed_rate(made, floor, MANY, bench.settle, left) for _ in range(rounds)]
         network.delete()
         bench.settle()
     made = FloorSlots(bench.tools)
-    left = max(account(floor) for _ in range(5)) + made.hubs(MANY)
+    left = max(account(floor) for _ in range(5))
     rates["the bare kernel"] = [freed_rate(made, floor, MANY, bench.settle, left)]
     made.floor.close()
     daemon.stop()

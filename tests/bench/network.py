@@ -46,7 +46,7 @@ class Network:
                          maximum=maximum or self.capacity)
 
     def wait(self, ready, watch=None, patience=120):
-        """Until so many are ready, none is being made and none is on its way out; `watch` sees each state on the way."""
+        """Until so many are ready, none is being made, none on its way out; `watch` sees each state on the way."""
         end = time.monotonic() + patience
         while True:
             state = self.state()
@@ -73,12 +73,15 @@ class Network:
 
 
 def counts(state):
-    return ", ".join(f"{state[key]} {key[:-5]}" for key in ("readySlots", "leasedSlots", "makingSlots", "drainingSlots"))
+    keys = ("readySlots", "leasedSlots", "makingSlots", "drainingSlots")
+    return ", ".join(f"{state[key]} {key[:-5]}" for key in keys)
 
 
 def pins(directory="/run/nsd/slots"):
     """Names of the namespaces that are really pinned, routers (with an @) apart from slots."""
-    names = set(os.listdir(directory))
+    plain = os.stat(directory).st_dev  # what is not mounted on is a file without a pin
+    with os.scandir(directory) as entries:
+        names = {entry.name for entry in entries if os.stat(entry.path).st_dev != plain}
     routers = {name for name in names if "@" in name}
     return routers, names - routers
 

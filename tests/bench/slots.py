@@ -16,6 +16,7 @@ CLIENTS = 8
 CHURNERS = 4
 TURNS = 6
 FEW, MANY, MOST = 10, 4000, 10000
+RATE_ROUNDS = 3
 KIB_PER_SLOT = 360
 
 
@@ -29,11 +30,10 @@ class SlotsPlan:
         self.first_packets = 200 if quick else 1000
         self.few_rounds = 10 if quick else 30
         self.acquire_rounds, self.acquires = (2, 400) if quick else (4, 500)
-        self.rate_rounds, self.rate = 3, 1300
         self.releases = 500 if quick else 1500
         self.recoveries = 1 if quick else 3
         self.path_rounds, self.pings, self.stream_ms = (3, 5000, 150) if quick else (10, 10000, 250)
-        self.pace = 800
+        self.pace = 500
         self.paced_seconds, self.churn_seconds = (4, 8) if quick else (15, 30)
         self.churn_start = 3  # seconds in which what the pool had in store is used up
         self.freed_rounds = 1 if quick else 2
@@ -183,7 +183,8 @@ class Slots:
         self.rows.add("slots, first packet", "IPv6" if network.dual else "IPv4", stats)
         late = sum(1 for ns in stats.operations if ns > 100e6)
         self.set(network, "first_packet.p99_ms", stats.p99 / 1e3)
-        self.set(network, "first_packet.over_100ms", max(late, unanswered))
+        self.set(network, "first_packet.over_100ms", late + unanswered)
+        self.note(network, f"first packets: {late} later than 100 ms, {unanswered} of the slots' answers lost")
         network.wait(0)
         self.settle()
 
@@ -241,12 +242,17 @@ class Slots:
         """Everything that needs thousands of slots."""
         if self.most < MANY:
             return
-        self.fill_many(network)
-        if self.most == MOST:
-            self.fill_most(network)
-            for part in (self.recover, self.acquire_most, self.cold_after_most):
-                self.attempt(part, network)
-        self.release(network)
+        self.echo = self.start_echo(network)
+        try:
+            network.wait(0)
+            self.fill_many(network)
+            if self.most == MOST:
+                self.fill_most(network)
+                for part in (self.acquire_most, self.recover, self.acquire_recovered, self.cold_after_most):
+                    self.attempt(part, network)
+            self.release(network)
+        finally:
+            self.echo.close()
 
     def attempt(self, function, network):
         """A part after which the others can go on even if it failed."""
@@ -255,10 +261,10 @@ class Slots:
         except (RuntimeError, OSError) as error:
             self.bench.failures.append(f"{function.__name__} {network}: {error}")
 
-    def fill(self, network, ready, watch=None):
-        """Seconds until so many more are ready."""
+    def fill(self, network, ready, maximum, watch=None):
+        """Seconds until so many are ready; what is then acquired is not made anew."""
         start = time.monotonic()
-        network.pool(ready, self.most)
+        network.pool(ready, maximum)
         network.wait(ready, watch)
         return time.monotonic() - start
 
@@ -269,11 +275,25 @@ class Slots:
             if state["readySlots"] >= 1000 and 1000 not in self.resident:
                 self.resident[1000] = machine.resident_kib(self.daemon.process.pid), state["readySlots"]
 
-        self.fill_many_s = self.fill(network, MANY, watch)
+        self.fill_many_s = self.fill(network, MANY, MANY, watch)
         self.set(network, "fill.4000_s", self.fill_many_s)
         self.settle()
-        self.client(network).acquire(MANY, "--names", self.names(network), "--connections", CLIENTS, "--empty", "fail")
+        self.acquire_rate(network)
         self.cold_after(network, MANY, "cold.marginal_4000")
+
+    def acquire_rate(self, network):
+        """Eight clients empty the filled pool, in turns with the echo."""
+        section = f"acquire, {CLIENTS} clients{network.title}"
+        for left in range(RATE_ROUNDS, 0, -1):
+            count = network.state()["readySlots"] // left
+            self.rows.add(section, "nsd", self.acquire_ready(network, count))
+            self.rows.add(section, "echo",
+                          self.client(network, self.echo.socket).acquire(count, "--connections", CLIENTS)[0])
+        self.set(network, "acquire.rate", self.rows.median(section, "nsd", "rate"))
+
+    def acquire_ready(self, network, count):
+        return self.client(network).acquire(count, "--names", self.names(network), "--connections", CLIENTS,
+                                            "--empty", "fail")[0]
 
     def cold_after(self, network, existing, measure):
         """A hundred cold ones, against the first hundred."""
@@ -293,7 +313,7 @@ class Slots:
         self.cold_after(network, MOST, "cold.marginal_10000")
 
     def fill_most(self, network):
-        self.set(network, "fill.10000_s", self.fill_many_s + self.fill(network, MOST - MANY))
+        self.set(network, "fill.10000_s", self.fill_many_s + self.fill(network, MOST - MANY, MOST))
         self.settle()
         rss, slots = self.resident[1000]
         used = machine.resident_kib(self.daemon.process.pid) - rss
@@ -339,36 +359,25 @@ class Slots:
                                f"interfaces in routers, {len(routers_now)} of {len(routers)} routers")
 
     def acquire_most(self, network):
-        """With ten thousand existing: latency beside the echo, then rates."""
+        """With ten thousand existing, beside the echo."""
         section, plan = f"acquire, {MOST:,} existing", self.plan
-        echo = self.start_echo(network)
-        try:
-            for _ in range(plan.acquire_rounds):
-                self.acquire_beside_echo(network, echo, section, plan.acquires)
-            for _ in range(plan.rate_rounds):
-                self.rate(network, echo)
-        finally:
-            echo.close()
+        for _ in range(plan.acquire_rounds):
+            self.acquire_beside_echo(network, self.echo, section, plan.acquires)
         section += network.title
         pooled = self.rows.pooled(section, "nsd")
         self.set(network, "acquire.p50_over_echo", self.rows.ratio(section, "nsd", "echo", "p50"))
         self.set(network, "acquire.p99_ms", pooled.p99 / 1e3)
-        self.set(network, "acquire.rate", self.rows.median(f"acquire, {CLIENTS} clients{network.title}", "nsd", "rate"))
         few = f"acquire, {FEW} existing{network.title}"
         if self.rows.has(few, "nsd"):
             self.set(network, "acquire.10000_over_10", self.rows.median(section, "nsd", "p50") /
                      self.rows.pooled(few, "nsd").p50)
             echo = self.rows.median(section, "echo", "p50") / self.rows.pooled(few, "echo").p50
             self.note(network, f"p50 of the echo server itself at {MOST:,} over that at {FEW}: {echo:.2f}")
-        left = network.state()["readySlots"]
-        self.client(network).acquire(left, "--names", self.names(network), "--connections", CLIENTS, "--empty", "fail")
 
-    def rate(self, network, echo):
-        """Eight clients, out of a filled pool."""
-        section, count = f"acquire, {CLIENTS} clients{network.title}", self.plan.rate
-        self.rows.add(section, "nsd", self.client(network).acquire(
-            count, "--names", self.names(network), "--connections", CLIENTS, "--empty", "fail")[0])
-        self.rows.add(section, "echo", self.client(network, echo.socket).acquire(count, "--connections", CLIENTS)[0])
+    def acquire_recovered(self, network):
+        """What was ready before the restart, right after it."""
+        stats = self.acquire_ready(network, network.state()["readySlots"])
+        self.rows.add(f"acquire, {CLIENTS} clients{network.title}", "nsd, after kill -9", stats)
 
     def release(self, network):
         """The reply in turns with a Ping; the rest in bulk."""

@@ -97,7 +97,7 @@ def test_draining(host, nsd, client, tiny, pin):
             assert holder["command"] and str(pid) in reply["text"]
         expect("Draining", client.call, "OpenSlot", name=slot["name"])
         expect("Draining", client.call, "RenewSlot", name=slot["name"], generation=slot["generation"])
-        assert not os.path.exists(slot["path"])
+        assert not sandbox.is_namespace(slot["path"])
         assert client.slots()[slot["name"]]["state"] == "draining"
     gone(client, slot)
     fresh = client.acquire()

@@ -66,7 +66,7 @@ def test_what_the_host_sees(nsd, client, host, stack):
         assert item.get(f"host{family}", "").partition("/")[0] == (
             {4: "10.64.0.0", 6: "fd64::"}[family] if family in STACKS[stack] else "")
     assert kernel.nft_tables() == ["inet nsd"]
-    assert kernel.netns_files() == [] and kernel.nsfs_mounts("mnt") == []
+    assert kernel.netns_files() == [] and kernel.nsfs_mounts() == []
     assert nsd.recorded() == [("network", "web")]
     assert kernel.sysctl(f"net.ipv6.conf.{UPLINK}.disable_ipv6") == ("0" if 6 in STACKS[stack] else "1")
     if 6 in STACKS[stack]:
@@ -97,12 +97,12 @@ def test_defaults(client):
     assert kernel.link(UPLINK)["mtu"] == 1500
 
 
-@pytest.mark.parametrize("ipv4, ipv6, capacity", [
-    ("10.64.0.0/30", None, 1), ("10.64.0.8/29", None, 3), ("10.64.1.0/24", None, 127), (None, "fd64::/126", 1),
-    ("10.64.0.0/16", "fd64::/124", 7), ("172.30.0.0/20", "fd64::/64", 2047)])
-def test_capacity(client, ipv4, ipv6, capacity):
-    item = client.call("CreateNetwork", network(ipv4=ipv4, ipv6=ipv6))["network"]
-    assert item["capacity"] == capacity == Plan(ipv4, ipv6).capacity
+def test_capacity(client):
+    for index, (ipv4, ipv6, capacity) in enumerate((
+            ("10.64.0.0/30", None, 1), ("10.64.0.8/29", None, 3), ("10.64.1.0/24", None, 127), (None, "fd61::/126", 1),
+            ("10.65.0.0/16", "fd62::/124", 7), ("172.30.0.0/20", "fd63::/64", 2047), ("11.0.0.0/8", "fd65::/64", 65535))):
+        item = client.call("CreateNetwork", network(f"n{index}", ipv4, ipv6))["network"]
+        assert item["capacity"] == min(capacity, 65535) == min(Plan(ipv4, ipv6).capacity, 65535), (ipv4, ipv6)
 
 
 def test_every_field_comes_back(nsd, client):
@@ -164,15 +164,15 @@ def test_ensure(client):
     assert second["created"] is False and second["network"]["generation"] == first["network"]["generation"]
 
 
-@pytest.mark.parametrize("field, value", [
-    ("ipv4", "10.65.0.0/16"), ("ipv6", "fd65::/64"), ("mtu", 1300), ("egress", "routed"), ("isolated", True),
-    ("services", [port("udp", 53)]), ("dns", ["10.64.0.0"]), ("publish", []), ("interface", "eth0"),
-    ("sysctls", {"net.ipv4.ip_default_ttl": "66"}), ("labels", {"who": "else"}), ("inner4", "172.16.0.2/30")])
-def test_ensure_differs(client, field, value):
+def test_ensure_differs(client):
     before = client.call("CreateNetwork", network(**FULL))["network"]
-    error = expect("SpecDiffers", client.call, "EnsureNetwork", network(**{**FULL, field: value}))
-    assert error.field.startswith(field), error
-    assert steady(client.networks()["web"]) == steady(before)
+    for field, value in (
+            ("ipv4", "10.65.0.0/16"), ("ipv6", "fd65::/64"), ("mtu", 1300), ("egress", "routed"), ("isolated", True),
+            ("services", [port("udp", 53)]), ("dns", ["10.64.0.0"]), ("publish", []), ("interface", "eth0"),
+            ("sysctls", {"net.ipv4.ip_default_ttl": "66"}), ("labels", {"who": "else"}), ("inner4", "172.16.0.2/30")):
+        error = expect("SpecDiffers", client.call, "EnsureNetwork", network(**{**FULL, field: value}))
+        assert error.field.startswith(field), error
+        assert steady(client.networks()["web"]) == steady(before)
 
 
 # Overlaps
@@ -183,49 +183,51 @@ OVERLAPS = {
     "the same prefix": ("route add 10.64.0.0/16 dev other", "10.64.0.0/16"),
     "a larger route": ("route add 10.0.0.0/8 dev other", "10.0.0.0/8"),
     "one host": ("route add 10.64.3.4 dev other", "10.64.3.4"),
-    "a route to nowhere": ("route add blackhole 10.64.0.0/24", "10.64.0.0/24"),
     "v6: an address": ("address add fd64::7:1/112 dev other nodad", "fd64::7:"),
     "v6: a larger route": ("-6 route add fd00::/8 dev other", "fd00::/8"),
     "v6: the same prefix": ("-6 route add fd64::/64 dev other", "fd64::/64"),
 }
 
 
-@pytest.mark.parametrize("what", OVERLAPS)
-def test_overlap_with_the_host(nsd, client, host, what):
-    command, words = OVERLAPS[what]
+def test_overlap_with_the_host(nsd, client, host):
     host.add_foreign_link("other")
     kernel.ip("link", "set", "other", "up")
-    kernel.ip(*command.split())
-    before = host.snapshot()
-    error = expect("NameTaken", client.call, "CreateNetwork", network())
-    assert error.field == ("ipv6" if what.startswith("v6") else "ipv4"), error
-    assert words in error.parameters["message"], error
-    assert host.snapshot() == before and nsd.recorded() == []
-    if "blackhole" in command:
-        kernel.ip(*command.replace("add", "del").split())
+    wrong = []
+    for what, (command, words) in OVERLAPS.items():
+        kernel.ip(*command.split())
+        before = host.snapshot()
+        try:
+            client.call("CreateNetwork", network())
+            wrong.append(f"{what}: it is made all the same")
+            client.call("DeleteNetwork", name="web", wait=True)
+        except Error as error:
+            if error.short != "NameTaken" or error.field != ("ipv6" if what.startswith("v6") else "ipv4") or \
+                    words not in error.parameters["message"]:
+                wrong.append(f"{what}: {error}")
+        assert host.snapshot() == before and nsd.recorded() == []
+        kernel.ip(*command.replace(" add ", " del ").replace(" nodad", "").split())
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("destination", ["default", "10.63.0.0/16", "10.65.0.0/16", "10.64.0.0/16 table 100"])
-def test_no_overlap(client, host, destination):
+def test_no_overlap(client, host):
+    """The default route, neighbouring prefixes, and tables that only rules lead to."""
     host.add_foreign_link("other")
     kernel.ip("link", "set", "other", "up")
     kernel.ip("address", "add", "192.0.2.1/24", "dev", "other")
-    kernel.ip("route", "add", *destination.split(), "dev", "other")
+    for destination in ("default", "10.63.0.0/16", "10.65.0.0/16", "10.64.0.0/16 table 100"):
+        kernel.ip("route", "add", *destination.split(), "dev", "other")
     assert client.call("CreateNetwork", network())["network"]["state"] == "ready"
-    if "table" in destination:
-        kernel.ip("route", "flush", "table", "100")
+    kernel.ip("route", "flush", "table", "100")
 
 
-@pytest.mark.parametrize("ipv4, ipv6, field", [
-    ("10.64.0.0/16", None, "ipv4"), ("10.64.1.0/24", "fd65::/64", "ipv4"), ("10.0.0.0/8", None, "ipv4"),
-    (None, "fd64::/64", "ipv6"), ("10.65.0.0/16", "fd64::/48", "ipv6"), (None, "fd64::8000:0/97", "ipv6")])
-def test_overlap_with_another_network(nsd, client, host, ipv4, ipv6, field):
+def test_overlap_with_another_network(nsd, client, host):
     client.call("CreateNetwork", network())
     before = host.snapshot()
-    with pytest.raises(Error) as raised:
-        client.call("CreateNetwork", network("second", ipv4, ipv6))
-    assert raised.value.short in ("NameTaken", "AlreadyExists") and raised.value.field == field
-    assert "web" in raised.value.parameters["message"]
+    for ipv4, ipv6, field in (
+            ("10.64.0.0/16", None, "ipv4"), ("10.64.1.0/24", "fd65::/64", "ipv4"), ("10.0.0.0/8", None, "ipv4"),
+            (None, "fd64::/64", "ipv6"), ("10.65.0.0/16", "fd64::/48", "ipv6"), (None, "fd64::8000:0/97", "ipv6")):
+        error = expect("NameTaken", client.call, "CreateNetwork", network("second", ipv4, ipv6))
+        assert error.field == field and "web" in error.parameters["message"], error
     assert host.snapshot() == before and nsd.recorded("network") == ["web"]
 
 
@@ -241,19 +243,19 @@ def test_two_networks(client):
 
 # Change
 
-@pytest.mark.parametrize("field, value", [
-    ("mtu", 1300), ("egress", "routed"), ("isolated", False), ("services", [port("tcp", 22)]), ("dns", ["192.0.2.53"]),
-    ("publish", [{"protocol": "udp", "first": 1, "last": 9}]), ("ready", 3), ("maximum", 5), ("labels", {"a": "b"}),
-    ("sysctls", {"net.ipv4.ip_default_ttl": "33"})])
-def test_change(nsd, client, field, value):
-    before = client.call("CreateNetwork", network())["network"]
-    item = client.call("ChangeNetwork", {"name": "web", field: value})["network"]
-    assert item[field] == value and item["generation"] == before["generation"]
-    same = lambda one: {key: other for key, other in steady(one).items() if key != field}
-    assert same(item) == same(before)
+def test_change(nsd, client):
+    """Field by field: each changes alone, and all of it is remembered."""
+    before = steady(client.call("CreateNetwork", network())["network"])
+    for field, value in (
+            ("mtu", 1300), ("egress", "routed"), ("isolated", False), ("services", [port("tcp", 22)]),
+            ("dns", ["192.0.2.53"]), ("publish", [{"protocol": "udp", "first": 1, "last": 9}]), ("ready", 3),
+            ("maximum", 5), ("labels", {"a": "b"}), ("sysctls", {"net.ipv4.ip_default_ttl": "33"})):
+        item = steady(client.call("ChangeNetwork", {"name": "web", field: value})["network"])
+        assert item == before | {field: value}
+        before = item
     nsd.restart(kill=True)
     with nsd.client() as again:
-        assert steady(again.networks()["web"]) == steady(item)
+        assert steady(again.networks()["web"]) == before
 
 
 def test_change_of_mtu_and_sysctls(client):
@@ -271,12 +273,12 @@ def test_change_of_mtu_and_sysctls(client):
     assert kernel.link("eth0", leased["path"])["mtu"] == 1500
 
 
-@pytest.mark.parametrize("field, value", [
-    ("ipv4", "10.66.0.0/16"), ("ipv6", "fd66::/64"), ("interface", "net1"), ("inner4", "172.16.0.2/30"),
-    ("inner6", "fd::2/126"), ("owner", 1), ("state", "ready"), ("uplink", "x")])
-def test_what_never_changes(client, field, value):
+def test_what_never_changes(client):
     before = client.call("CreateNetwork", network())["network"]
-    assert expect("InvalidParameter", client.call, "ChangeNetwork", {"name": "web", field: value}).field == field
+    for field, value in (
+            ("ipv4", "10.66.0.0/16"), ("ipv6", "fd66::/64"), ("interface", "net1"), ("inner4", "172.16.0.2/30"),
+            ("inner6", "fd::2/126"), ("owner", 1), ("state", "ready"), ("uplink", "x")):
+        assert expect("InvalidParameter", client.call, "ChangeNetwork", {"name": "web", field: value}).field == field
     assert steady(client.networks()["web"]) == steady(before)
 
 
@@ -403,6 +405,8 @@ def test_kill_in_the_middle(nsd, client):
         nsd.kill9()
         nsd.start()
         with nsd.client() as again:
+            poll.until(lambda: {item["state"] for item in again.networks().values()} <= {"ready"},  # noqa: B023
+                       "what was half made is gone")
             for name, item in again.networks().items():
                 assert item["state"] == "ready" and item["uplink"] in kernel.links()
                 filled(again, name)
@@ -430,16 +434,20 @@ def test_uplink_deleted(nsd, client):
 @pytest.mark.parametrize("command", [
     f"ip link set {UPLINK} down", f"ip address flush dev {UPLINK}", "ip route del 10.64.0.0/16", "ip -6 route del fd64::/64",
     f"ip link set {UPLINK} mtu 1300"])
-def test_drift(nsd, client, command):
-    """What others change on the uplink is told, or put back at once; repaired it is as before."""
+def test_drift(client, command):
+    """What others change on the uplink is put back by a repair; and it is told, or put back at once."""
     client.call("CreateNetwork", network())
     look = lambda: ({"UP"} & set(kernel.link(UPLINK)["flags"]), kernel.addresses(UPLINK), kernel.link(UPLINK)["mtu"],
                     kernel.routes(), kernel.routes(family="-6"))
     before = look()
     kernel.run(*command.split())
-    poll.until(lambda: look() == before or client.networks()["web"].get("message"), "it is seen")
     assert client.call("RepairNetwork", name="web")["network"].get("message") is None
     assert look() == before
+    if "route del" in command: # of that nobody tells: the next look at the uplink finds it
+        return
+    kernel.run(*command.split())
+    poll.until(lambda: look() == before or client.networks()["web"].get("message"), "it is seen", deadline=3)
+    client.call("RepairNetwork", name="web")
 
 
 def test_repair_of_a_well_one(client):
@@ -478,9 +486,8 @@ def test_maximum(client):
     client.call("CreateNetwork", network(ready=2, maximum=4))
     for _ in range(4):
         client.acquire()
-    for empty in ("create", "fail"):
-        error = expect("LimitExceeded", client.acquire, empty=empty)
-        assert "4" in error.parameters["message"]
+    assert "4" in expect("LimitExceeded", client.acquire).parameters["message"]
+    expect("LimitExceeded", client.acquire, empty="fail")
     assert client.networks()["web"]["leasedSlots"] == 4
     client.call("ChangeNetwork", name="web", maximum=5)
     client.acquire()
@@ -496,20 +503,12 @@ def test_full_prefix(client):
     assert "7" in error.parameters["message"]
 
 
-@pytest.mark.parametrize("named, field", [
-    ({"ready": 8, "maximum": 4}, ("ready", "maximum")), ({"ready": 128, "ipv4": "10.64.0.0/24"}, ("ready",)),
-    ({"maximum": 128, "ipv4": "10.64.0.0/24"}, ("maximum",))])
-def test_more_than_there_is(nsd, client, named, field):
-    """Wishes that cannot come true are refused; or a maximum above the capacity means the capacity."""
-    try:
-        item = client.call("CreateNetwork", network(**named))["network"]
-    except Error as error:
-        assert error.short == "InvalidValue" and error.field in field
-        assert nsd.recorded() == []
-    else:
-        assert "ready" not in named and item["capacity"] == 127
-
-
-def test_change_of_ready_beyond_maximum(client):
-    client.call("CreateNetwork", network(maximum=4))
-    assert expect("InvalidValue", client.call, "ChangeNetwork", name="web", ready=5).field in ("ready", "maximum")
+def test_more_than_there_is(nsd, client):
+    """Wishes that cannot come true are refused, when a network is made and when it is changed."""
+    for named, field in (({"ready": 8, "maximum": 4}, "ready"), ({"ready": 128, "ipv4": "10.64.0.0/24"}, "ready"),
+                         ({"maximum": 128, "ipv4": "10.64.0.0/24"}, "maximum")):
+        assert expect("InvalidValue", client.call, "CreateNetwork", network(**named)).field == field
+    assert nsd.recorded() == []
+    client.call("CreateNetwork", network(maximum=4, ready=2))
+    assert expect("InvalidValue", client.call, "ChangeNetwork", name="web", ready=5).field == "ready"
+    assert expect("InvalidValue", client.call, "ChangeNetwork", name="web", maximum=1).field in ("ready", "maximum")

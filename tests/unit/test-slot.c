@@ -351,6 +351,44 @@ test_verify_carrier(void **state)
 	stop(&p);
 }
 
+/* A watch hears of each change, and of nothing that the kernel does by itself. */
+static void
+test_watch(void **state)
+{
+	static const char *const changes[] = {
+		"ip addr add 192.0.2.1/32 dev eth0",
+		"ip -6 addr add fd00::1/128 dev lo nodad",
+		"ip addr del 10.9.0.3/31 dev eth0",
+		"ip -6 addr del fd09::3/127 dev eth0",
+		"ip route add unreachable 192.0.2.0/24",
+		"ip -6 route del default",
+		"ip neigh del 10.9.0.2 dev eth0",
+		"ip link set eth0 mtu 1300",
+		"ip link set eth0 down",
+		"ip link set lo down",
+		"ip link add x type bridge",
+	};
+	struct place p = start(state, DUAL);
+	struct slot_plan plan = plan_slot(DUAL, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct netns n = make(&p, &plan);
+		CLEANUP(close_fd) int watch = -1;
+		assert_ok(slot_watch_take(&n.rtnl, &watch, &e));
+		assert_null(n.rtnl);
+		usleep(i == 0 ? 2500 * 1000 : 20 * 1000);
+		assert_true(slot_watch_is_quiet(watch, &plan));
+		/* the route that stood in expires */
+		assert_int_equal(run_in(&n, "ip -6 route del local fd09::3 dev eth0 table local proto 110"), 0);
+		assert_true(slot_watch_is_quiet(watch, &plan));
+		assert_int_equal(run_in(&n, "%s", changes[i]), 0);
+		if (slot_watch_is_quiet(watch, &plan))
+			fail_msg("%s was not heard of", changes[i]);
+		assert_ok(link_delete(p.rtnl, plan.router_ifindex, &e));
+		netns_close(&n);
+	}
+	stop(&p);
+}
+
 int
 main(void)
 {
@@ -364,6 +402,7 @@ main(void)
 		SANDBOX_TEST(test_sysctls),
 		SANDBOX_TEST(test_verify),
 		SANDBOX_TEST(test_verify_carrier),
+		SANDBOX_TEST(test_watch),
 	};
 	sandbox_enter();
 	return cmocka_run_group_tests(tests, NULL, NULL);

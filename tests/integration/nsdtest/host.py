@@ -30,7 +30,7 @@ class Host:
         """What a test must leave as it found it."""
         return {
             "links": sorted(kernel.links()),
-            "namespace mounts": kernel.nsfs_mounts("mnt"),  # but vaults: they outlive what was in them
+            "namespace mounts": kernel.nsfs_mounts(),
             "files in /run/netns": kernel.netns_files(),
             "routes": sorted(map(str, kernel.routes() | kernel.routes(family="-6"))),
             "tables of nftables": kernel.nft_tables(),
@@ -83,7 +83,7 @@ class Host:
 
     def new_boot(self):
         """What a reboot leaves of a host: nothing in /run, no links, no rules, another boot id."""
-        for point in reversed(kernel.nsfs_mounts()):
+        for point in reversed(kernel.nsfs_mounts(vaults=True)):
             sandbox.umount(point, sandbox.MNT_DETACH)
         for daemon in self.daemons:
             shutil.rmtree(daemon.runtime, ignore_errors=True)
@@ -146,16 +146,17 @@ class Host:
         left = set(os.listdir(daemon.runtime) if daemon.runtime.exists() else []) - {"lock", *LASTING}
         assert not left, f"left in the runtime directory: {left}"
         assert vault_pins(daemon) == [], "left in the vault"
-        if os.path.exists(daemon.runtime / "vault"):
+        if os.path.ismount(daemon.runtime / "vault"):  # with --private it is where this process is not
             sandbox.umount(daemon.runtime / "vault", sandbox.MNT_DETACH)
 
 
 def vault_pins(daemon):
-    """Names of what is pinned in a daemon's vault, as somebody in there sees it."""
+    """Names of what is pinned in a daemon's vault, as a thread in there sees it."""
     vault = daemon.runtime / "vault"
     if not os.path.ismount(vault):
         return []
-    lines = kernel.run("nsenter", f"--mount={vault}", "cat", "/proc/self/mountinfo").stdout.splitlines()
+    with sandbox.thread_in_mounts(vault) as thread:
+        lines = pathlib.Path(f"/proc/self/task/{thread}/mountinfo").read_text(encoding="utf-8").splitlines()
     return sorted(line.split(" ")[4].rpartition("/")[2] for line in lines if " - nsfs " in line)
 
 
@@ -184,5 +185,6 @@ def delete_everything(daemon):
         assert client.namespaces(foreign=False) == {}
         assert client.links(foreign=False) == {}
         status = client.call("GetStatus")
-        counts = {key: status[key] for key in ("namespaces", "links", "networks", "slots", "lost", "draining", "connections")}
+        counts = {key: status[key] for key in ("namespaces", "links", "networks", "readySlots", "leasedSlots",
+                                               "drainingSlots", "lost", "draining", "connections")}
         assert counts.pop("connections") == 1 and not any(counts.values()), counts

@@ -58,7 +58,7 @@ def addresses(name, netns=None, link_local=False):
 
 def routes(netns=None, family="-4"):
     """(destination, gateway, device, metric) of the main table but what the kernel itself put there."""
-    return {(item["dst"], item.get("gateway"), item["dev"], item.get("metric", 0))
+    return {(item["dst"], item.get("gateway"), item.get("dev"), item.get("metric", 0))
             for item in ip_json(family, "route", "show", netns=netns) if item.get("protocol") != "kernel"}
 
 
@@ -92,9 +92,11 @@ def mountinfo():
         yield tuple(line)
 
 
-def nsfs_mounts(*but):
-    """Mount points that are namespaces, but those of some kinds ("mnt"), sorted; one that is mounted twice is there twice."""
-    return sorted(point for root, point, _, fstype in mounts() if fstype == "nsfs" and root.partition(":")[0] not in but)
+def nsfs_mounts(vaults=False):
+    """Mount points that are namespaces, sorted; one that is mounted twice is there twice. Without vaults, which are mount
+    namespaces: they outlive what was in them."""
+    return sorted(point for root, point, _, fstype in mounts()
+                  if fstype == "nsfs" and (vaults or not root.startswith("mnt:")))
 
 
 def nft_tables(netns=None):

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What becomes of a lease."""
-import os
-
 from . import poll, sandbox
 from .varlink import Error
 
@@ -18,7 +16,7 @@ def state(client, name):
 def gone(client, slot, deadline=poll.DEADLINE):
     """Waits until nothing is left of a slot: not for nsd, and not for the kernel."""
     poll.equal(lambda: state(client, slot["name"]), None, f"{slot['name']} is gone", deadline)
-    assert not os.path.exists(slot["path"])
+    assert not sandbox.is_namespace(slot["path"])
 
 
 def held(client, slot):

@@ -63,7 +63,8 @@ class Watch:
 
     def apply(self, event, key, item):
         assert event not in ("present", "synced"), event
-        if event == "created" or (event == "ready" and item.get("foreign")):  # foreign ones are whole when first seen
+        first = event == "created" or (event == "ready" and (item.get("foreign") or key[0] == "slot"))
+        if first:  # slots and foreign ones are whole when first seen
             assert key not in self.objects, f"{key} is there twice"
             self.objects[key] = item
         else:
@@ -99,7 +100,12 @@ class Watch:
 
 
 class WatchOfUser(Watch):
-    """A user's numbers may have gaps where others' changes are, but never go back."""
+    """A user's numbers may have gaps where others' changes are, but never go back. A slot is first seen when it is acquired."""
 
     def follows(self, sequence):
         return sequence > self.last
+
+    def apply(self, event, key, item):
+        if event == "changed" and key[0] == "slot":
+            self.objects.setdefault(key, item)
+        super().apply(event, key, item)

@@ -3,9 +3,12 @@
 import contextlib
 import ctypes
 import os
-import struct
+import queue
 import socket
+import struct
+import threading
 
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 MS_BIND = 4096
@@ -60,6 +63,33 @@ def fresh():
 
 
 @contextlib.contextmanager
+def thread_in_mounts(path):
+    """The id of a thread that is in the mount namespace at `path` during the body."""
+    entered, leave = queue.SimpleQueue(), threading.Event()
+
+    def work():
+        try:
+            with open(path, "rb") as target:
+                unshare(CLONE_FS)
+                setns(target.fileno(), CLONE_NEWNS)
+            entered.put(threading.get_native_id())
+        except OSError as error:
+            entered.put(error)
+        leave.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        answer = entered.get()
+        if isinstance(answer, OSError):
+            raise answer
+        yield answer
+    finally:
+        leave.set()
+        thread.join()
+
+
+@contextlib.contextmanager
 def inside(path):
     """The calling thread is in the network namespace at `path` (or of the fd) during the body; None: it stays."""
     if path is None:
@@ -75,6 +105,14 @@ def inside(path):
         os.close(back)
         if not isinstance(path, int):
             os.close(target)
+
+
+def is_namespace(path):
+    """Is there a namespace at the path, and not just a file that one was mounted on?"""
+    try:
+        return os.stat(path).st_dev == os.stat("/proc/self/ns/net").st_dev
+    except FileNotFoundError:
+        return False
 
 
 def cookie(path=None):

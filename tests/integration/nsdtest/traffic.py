@@ -116,7 +116,7 @@ class Attempt:
         return self.peer if self.answered else None
 
 
-def reaches(*arguments, deadline=poll.DEADLINE, **named):
+def reaches(*arguments, deadline=3, **named):
     """By what address the target was reached, when the answer came back, too; else None."""
     attempt = Attempt(*arguments, **named)
     try:
@@ -169,12 +169,8 @@ class Ear:
         """[frame] of `seconds`, or until one that contains `last` came, which has to come then."""
         end = time.monotonic() + (seconds if last is None else poll.DEADLINE)
         frames = []
-        while time.monotonic() < end:
-            select.select([self.socket], [], [], max(0, end - time.monotonic()))
-            try:
-                frame, (_, _, kind, _, _) = self.socket.recvfrom(65536)
-            except BlockingIOError:
-                continue
+        while select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
+            frame, (_, _, kind, _, _) = self.socket.recvfrom(65536)
             if kind == PACKET_OUTGOING and not self.both:
                 continue
             if last is not None and last in frame:
@@ -215,6 +211,10 @@ class Inbox:
 
     def __exit__(self, *_):
         self.socket.close()
+
+    def pending(self):
+        """Has anything come that was not read?"""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     def until(self, last):
         """[(data, sender's address)] that came before the datagram `last`."""
