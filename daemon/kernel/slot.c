@@ -10,7 +10,7 @@
  * The router's end comes up last. Up to then the slot has no carrier, and a packet that comes for it early is dropped instead
  * of asking for a neighbour that cannot answer yet: who asks in vain waits for a second. Both neighbours are permanent. The
  * slot itself cannot send before the kernel has taken note of its carrier, so the last thing is to ask for that: without it,
- * the first packet of one slot in fifteen got lost.
+ * the first packet of one slot in fifteen got lost. For the same reason an IPv6 address brings a route along.
  *
  * What each slot costs the next ones is IPv6: every automatic address is one more member of the same two routes. A router
  * makes none on its ends (router.c), and slots make none either.

@@ -198,8 +198,9 @@ assert_refused(struct kernel *k, const struct router_plan *plan, enum error_code
 	int ifindex = -1;
 	unsigned fds = sandbox_open_fds();
 	char before[4096];
-	static const char look[] = "ip -br link; ip route; ip -6 route; cat /proc/sys/net/ipv4/ip_forward "
-				   "/proc/sys/net/ipv6/conf/all/forwarding";
+	static const char look[] =
+		"ls /proc/sys/net/ipv4/conf; ip route; ip -6 route; cat /proc/sys/net/ipv4/ip_forward "
+		"/proc/sys/net/ipv6/conf/all/forwarding";
 	snprintf(before, sizeof(before), "%s", sandbox_output(look));
 	assert_error(code, words, router_make(k, NULL, plan, &n, &ifindex, &e));
 	assert_int_equal(n.fd, -1);

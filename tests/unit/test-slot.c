@@ -76,8 +76,8 @@ test_v4(void **state)
 	assert_in(out, "\"flags\":[\"BROADCAST\",\"MULTICAST\",\"UP\",\"LOWER_UP\"]");
 	assert_in(out, "\"address\":\"02:01:0a:09:00:06\"");
 	assert_in(out, "\"num_tx_queues\":1,\"num_rx_queues\":1");
-	assert_string_equal(output_in(&p.router, "ip -br addr show slot3 | tr -s \" \""),
-			    "slot3@if100 UP 10.9.0.6/31 \n");
+	assert_shows_in(&p.router, "inet 10.9.0.6/31 scope global slot3", "ip -o -4 addr show slot3");
+	assert_string_equal(output_in(&p.router, "ip -o -6 addr"), "");
 	assert_string_equal(output_in(&p.router, "ip neigh show nud permanent dev slot3"),
 			    "10.9.0.7 lladdr 02:02:0a:09:00:06 PERMANENT \n");
 	netns_close(&n);
@@ -211,11 +211,13 @@ assert_refused(const struct place *p, const struct slot_plan *plan, enum error_c
 	struct netns n = NETNS_INIT;
 	unsigned fds = sandbox_open_fds();
 	char before[4096];
-	snprintf(before, sizeof(before), "%s", output_in(&p->router, "ip -br link; ip -br addr; ip neigh"));
+	snprintf(before, sizeof(before), "%s",
+		 output_in(&p->router, "ls /proc/sys/net/ipv4/conf; ip -o addr; ip neigh show nud permanent"));
 	assert_error(code, words, slot_make(p->k, p->rtnl, plan, &n, &e));
 	assert_int_equal(n.fd, -1);
 	assert_int_equal(sandbox_open_fds(), fds);
-	assert_string_equal(output_in(&p->router, "ip -br link; ip -br addr; ip neigh"), before);
+	assert_string_equal(
+		output_in(&p->router, "ls /proc/sys/net/ipv4/conf; ip -o addr; ip neigh show nud permanent"), before);
 }
 
 static void
@@ -351,6 +353,44 @@ test_verify_carrier(void **state)
 	stop(&p);
 }
 
+/* A watch hears of each change, and of nothing that the kernel does by itself. */
+static void
+test_watch(void **state)
+{
+	static const char *const changes[] = {
+		"ip addr add 192.0.2.1/32 dev eth0",
+		"ip -6 addr add fd00::1/128 dev lo nodad",
+		"ip addr del 10.9.0.3/31 dev eth0",
+		"ip -6 addr del fd09::3/127 dev eth0",
+		"ip route add unreachable 192.0.2.0/24",
+		"ip -6 route del default",
+		"ip neigh del 10.9.0.2 dev eth0",
+		"ip link set eth0 mtu 1300",
+		"ip link set eth0 down",
+		"ip link set lo down",
+		"ip link add x type bridge",
+	};
+	struct place p = start(state, DUAL);
+	struct slot_plan plan = plan_slot(DUAL, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct netns n = make(&p, &plan);
+		CLEANUP(close_fd) int watch = -1;
+		assert_ok(slot_watch_take(&n.rtnl, &watch, &e));
+		assert_null(n.rtnl);
+		usleep(i == 0 ? 2500 * 1000 : 20 * 1000);
+		assert_true(slot_watch_is_quiet(watch, &plan));
+		/* the route that stood in expires */
+		assert_int_equal(run_in(&n, "ip -6 route del local fd09::3 dev eth0 table local proto 110"), 0);
+		assert_true(slot_watch_is_quiet(watch, &plan));
+		assert_int_equal(run_in(&n, "%s", changes[i]), 0);
+		if (slot_watch_is_quiet(watch, &plan))
+			fail_msg("%s was not heard of", changes[i]);
+		assert_ok(link_delete(p.rtnl, plan.router_ifindex, &e));
+		netns_close(&n);
+	}
+	stop(&p);
+}
+
 int
 main(void)
 {
@@ -364,6 +404,7 @@ main(void)
 		SANDBOX_TEST(test_sysctls),
 		SANDBOX_TEST(test_verify),
 		SANDBOX_TEST(test_verify_carrier),
+		SANDBOX_TEST(test_watch),
 	};
 	sandbox_enter();
 	return cmocka_run_group_tests(tests, NULL, NULL);
