@@ -107,7 +107,7 @@ cap_by_later(const struct check *c, const struct lease *l, size_t i, uint64_t en
 	return end;
 }
 
-/* Until when the lease is certainly held after record i said so, for what it was bound to then; 0: that says nothing of it. */
+/* Until when the lease is certainly held by what a record says that it is bound to; 0: it says nothing of that. */
 static uint64_t
 bound_until(const struct check *c, const struct lease *l, const struct record *r)
 {
@@ -259,8 +259,11 @@ check_lease(struct check *c, struct lease *l)
 		if (!told)
 			continue;
 		c->looks += r->kind == RECORD_LOOK;
-		if (r->cookie != first->cookie || memcmp(r->address4, first->address4, sizeof(r->address4)) != 0 ||
-		    memcmp(r->address6, first->address6, sizeof(r->address6)) != 0)
+		/* The addresses go when the lease does; the namespace stays for who has it open. */
+		bool whole = r->kind != RECORD_LOOK || spans_cover(l->held, l->n_held, r->asked, r->answered);
+		if (r->cookie != first->cookie ||
+		    (whole && (memcmp(r->address4, first->address4, sizeof(r->address4)) != 0 ||
+			       memcmp(r->address6, first->address6, sizeof(r->address6)) != 0)))
 			violate(c, VIOLATION_KERNEL,
 				"%s: told cookie %llu and another %s %llu, or addresses that differ", lease_name(l),
 				(unsigned long long)first->cookie,

@@ -147,13 +147,22 @@ check_item(struct check *c, const struct record *list, const struct record *item
 			item->network, (long long)item->generation);
 }
 
+/* A list need not be of one instant. Was this there all the time? */
+static bool
+is_certain(const struct check *c, const struct record *list, const struct record *item)
+{
+	const struct lease *l = find_lease(c, item->network, item->number, item->generation);
+	const struct record *r = l ? NULL : unanswered_request(c, list, item);
+	return l ? spans_cover(l->held, l->n_held, list->asked, list->answered) : r && r->asked < list->asked;
+}
+
 static void
 check_keys(struct check *c, const struct listing *l)
 {
 	struct record **keyed = allocate(l->n_items, sizeof(struct record *));
 	size_t n = 0;
 	for (size_t i = 0; i < l->n_items; i++)
-		if (is_leased(l->items[i]) && l->items[i]->key)
+		if (is_leased(l->items[i]) && l->items[i]->key && is_certain(c, l->list, l->items[i]))
 			keyed[n++] = l->items[i];
 	qsort(keyed, n, sizeof(struct record *), by_key);
 	for (size_t i = 1; i < n; i++)
@@ -168,7 +177,8 @@ check_items(struct check *c, const struct listing *l)
 {
 	for (size_t i = 0; i < l->n_items; i++) {
 		const struct record *item = l->items[i], *before = i > 0 ? l->items[i - 1] : NULL;
-		if (before && before->network == item->network && before->number == item->number)
+		if (before && before->network == item->network && before->number == item->number &&
+		    before->generation == item->generation)
 			violate(c, VIOLATION_SLOT, "slot %u of network %u is in one list twice", item->number,
 				item->network);
 		if (is_leased(item))

@@ -113,7 +113,7 @@ enum record_outcome receive_acquire(struct client *c, struct connection *on, str
 void holder_start(struct client *c);
 /* One that acquires by itself when told to, bound to itself or its connection; its lease is in shared->agent_lease then. */
 void agent_start(struct client *c);
-/* True: the lease is in shared->agent_lease. False: none came. `wait` false: killed in the middle, or whenever it happens to be. */
+/* True: the lease is in shared->agent_lease. False: none came, or with `wait` false: nobody waited. */
 bool agent_acquire(struct client *c, uint32_t network, bool by_connection, bool wait);
 /* SIGKILL, with its end written down first. */
 void holder_kill(struct client *c, struct holder *h);

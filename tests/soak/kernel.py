@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What nsd and its slots have in the kernel, seen without asking nsd: interfaces, namespace ids, mounts, descriptors, memory."""
+"""What nsd and its slots have in the kernel, seen without asking nsd: interfaces, namespace ids, mounts, descriptors."""
 
 import contextlib
 import ctypes
@@ -99,7 +99,8 @@ def snapshot(pid):
              "routers": [pin for pin in pinned if "@" in pin], "threads of nsd": len(os.listdir(f"/proc/{pid}/task")),
              "sockets of nsd": found.pop("socket:[]"), "other descriptors of nsd": found}
     for name in state["routers"]:
-        interfaces, namespaces = (f"{what} in the routers of {name.partition('@')[0]}" for what in ("interfaces", "namespaces"))
+        network = name.partition("@")[0]
+        interfaces, namespaces = f"interfaces in the routers of {network}", f"namespaces known to the routers of {network}"
         with inside(f"{vault_thread(pid)}/root/pins/{name}"):
             state[interfaces] = state.get(interfaces, 0) + len(links())
             state[namespaces] = state.get(namespaces, 0) + nsids()

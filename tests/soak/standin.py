@@ -291,7 +291,8 @@ class Server:
         if self.fault == "hide":
             found = found[1:]
         if self.fault == "phantom" and found:
-            found.append({**found[0], "name": found[0]["network"] + ".99999", "generation": 10**12, "labels": {}, "key": None})
+            found.append({**found[0], "name": f"{found[0]['network']}.99999", "generation": 10**12, "labels": {},
+                          "key": None})
         return found + [self.describe(slot) for slot in self.lingering if slot["name"] not in self.slots]
 
     # The wire
