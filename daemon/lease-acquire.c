@@ -183,14 +183,14 @@ reserve(struct manager *m, struct slot_object *s, const struct lease_terms *t)
 {
 	lease_fill(m, s, t, slot_record(m, s)->generation);
 	key_remember(m, s);
-	user_count(m, t->owner, 1);
+	user_charge(m, s);
 }
 
 static void
 unreserve(struct manager *m, struct slot_object *s)
 {
 	key_forget(s);
-	user_count(m, slot_record(m, s)->owner, -1);
+	user_discharge(m, s);
 }
 
 /* Nobody heard of the slot: it is as good as new. */

@@ -180,7 +180,7 @@ unbind(struct manager *m, struct slot_object *s)
 	holder_unbind(m, s);
 	key_forget(s);
 	s->orphan = false;
-	user_count(m, slot_record(m, s)->owner, -1);
+	user_discharge(m, s);
 }
 
 void
@@ -216,7 +216,7 @@ process_lives(struct manager *m, struct slot_object *s)
 void
 lease_found(struct manager *m, struct slot_object *s)
 {
-	user_count(m, slot_record(m, s)->owner, 1);
+	user_charge(m, s);
 	key_remember(m, s);
 }
 

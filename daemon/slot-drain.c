@@ -293,6 +293,7 @@ note_cut(struct manager *m, struct cut_item *item)
 	if (item->there) {
 		s->nsid = item->nsid;
 		s->cut = true;
+		user_charge(m, s); /* who holds it has it still, released or not */
 		slot_set_message(s, "somebody still holds its namespace: nsc slot explain tells who");
 		announce_slot(m, CHANGE_CHANGED, s);
 	} else if (s->cut && !item->alive) {

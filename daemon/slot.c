@@ -130,6 +130,7 @@ slot_forget(struct manager *m, struct slot_object *s)
 	unsigned i = data->number % SHARD_SLOTS;
 
 	leave_list(s);
+	user_discharge(m, s);
 	slot_network(s)->n[data->state]--;
 	if (r->fd >= 0)
 		r->free[(r->first_free + r->n_free++) % SHARD_SLOTS] = (uint16_t)i;

@@ -153,7 +153,7 @@ dispatch(struct manager *m, void *who)
 		unpin_timer_fired(m);
 	else if (who == &s->watch_fd)
 		s->refresh_wanted |= nft_watch_read(s->watch_fd, RULES_TABLE);
-	else if ((r = as_router(m, who)))
+	else if ((r = as_router(m, who)) && r->events)
 		events_read(r->events, EVENTS_BUDGET, on_router_event, r, &e);
 	else if ((h = as_holder(m, who)))
 		holder_ended(m, h);

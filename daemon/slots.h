@@ -50,6 +50,7 @@ struct slot_object {
 	struct slot_list *list; /* the list it is on; NULL: none */
 	bool busy;		/* a job has it */
 	bool keyed;		/* it is among the keys */
+	bool counted;		/* in the share of its owner: he has it, or holds it although it was released */
 	bool verified;		/* READY: may be handed out */
 	int watch;		/* READY: tells of changes inside; -1: nothing does */
 	bool queued;		/* DRAINING: among those to be unpinned */
@@ -108,6 +109,7 @@ struct network_state {
 	struct slot_list leased;
 	struct slot_list draining;
 	unsigned n[RECORD_DRAINING + 1]; /* slots by state of their records */
+	unsigned charged;		 /* slots in somebody's share */
 	unsigned jobs;			 /* making slots of it */
 	unsigned pool_jobs;		 /* of these: making slots for the pool */
 	bool making_router;
@@ -344,7 +346,9 @@ int process_start_time(int64_t pid, uint64_t *ret);
 
 /* ---- user.c: quotas ---- */
 int user_may_acquire(struct manager *m, const struct peer *p, const struct network_state *n, struct error *e);
-void user_count(struct manager *m, int64_t uid, int change);
+/* The slot is in the share of its record's owner from now on; or not any more. */
+void user_charge(struct manager *m, struct slot_object *s);
+void user_discharge(struct manager *m, struct slot_object *s);
 
 /* ---- network.c ---- */
 typedef void network_reply(struct request *r, struct object *o, bool created);

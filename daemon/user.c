@@ -25,11 +25,27 @@ user_of(struct manager *m, int64_t uid)
 }
 
 void
-user_count(struct manager *m, int64_t uid, int change)
+user_charge(struct manager *m, struct slot_object *s)
 {
-	struct user *u = user_of(m, uid);
-	if (u)
-		u->slots += (unsigned)change;
+	struct user *u = s->counted ? NULL : user_of(m, slot_record(m, s)->owner);
+
+	if (!u)
+		return;
+	u->slots++;
+	slot_network(s)->charged++;
+	s->counted = true;
+}
+
+void
+user_discharge(struct manager *m, struct slot_object *s)
+{
+	struct user *u = s->counted ? user_of(m, slot_record(m, s)->owner) : NULL;
+
+	if (u) {
+		u->slots--;
+		slot_network(s)->charged--;
+	}
+	s->counted = false;
 }
 
 static bool
@@ -59,18 +75,18 @@ reserve(const struct manager *m, const struct network_state *n)
 int
 user_may_acquire(struct manager *m, const struct peer *p, const struct network_state *n, struct error *e)
 {
-	unsigned taken = n->n[RECORD_LEASED] + n->n[RECORD_PREPARING];
-
 	if (peer_is_root(p))
 		return 0;
 	struct user *u = user_of(m, p->uid);
 	if (!u)
 		return error_errno(e, ENOMEM, "counting slots");
 	if (u->slots >= m->policy.slots_per_user)
-		return error_set(e, ERROR_QUOTA_EXCEEDED, NULL,
-				 "you have %u slots already and may have %u; release one first", u->slots,
-				 m->policy.slots_per_user);
-	if (taken + reserve(m, n) >= network_maximum(n))
+		return error_set(
+			e, ERROR_QUOTA_EXCEEDED, NULL,
+			"you have %u slots already, those still draining included, and may have %u; release one "
+			"first",
+			u->slots, m->policy.slots_per_user);
+	if (n->charged + reserve(m, n) >= network_maximum(n))
 		return error_set(
 			e, ERROR_QUOTA_EXCEEDED, "network",
 			"the last %u slots of network \"%s\" are kept for root; try again when one is released",

@@ -13,11 +13,14 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "macros.h"
 
 struct walk {
 	char link[40]; /* as /proc shows the namespace */
+	uint64_t inode;
+	uint32_t major, minor; /* of nsfs */
 	uint64_t cookie;
 	int (*fn)(pid_t pid, const char *command, enum holding how, void *arg);
 	void *arg;
@@ -110,6 +113,16 @@ is_socket(int at, const char *name)
 	return readlinkat(at, name, link, sizeof(link)) > 7 && strncmp(link, "socket:", 7) == 0;
 }
 
+/* A file that was opened by a path shows that as its link. Nothing is asked of whoever serves a file: that may hang. */
+static bool
+is_file_of(const struct walk *w, int at, const char *name)
+{
+	struct statx st;
+
+	return statx(at, name, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 && st.stx_ino == w->inode &&
+	       st.stx_dev_major == w->major && st.stx_dev_minor == w->minor;
+}
+
 static int
 look_at_files(const struct walk *w, int process)
 {
@@ -121,7 +134,7 @@ look_at_files(const struct walk *w, int process)
 	while (files && (fd = next_number(files)) >= 0) {
 		char name[16];
 		snprintf(name, sizeof(name), "%d", fd);
-		file = file || leads_to(dirfd(files), name, w->link);
+		file = file || is_file_of(w, dirfd(files), name);
 		socket = socket || (is_socket(dirfd(files), name) && is_socket_of(w, pidfd, fd));
 	}
 	if (file)
@@ -164,12 +177,15 @@ int
 netns_holders(uint64_t inode, uint64_t cookie, int (*fn)(pid_t pid, const char *command, enum holding how, void *arg),
 	      void *arg, struct error *e)
 {
-	struct walk w = { .cookie = cookie, .fn = fn, .arg = arg };
+	struct walk w = { .inode = inode, .cookie = cookie, .fn = fn, .arg = arg };
+	struct statx own;
 	CLEANUP(close_directory) DIR *proc = open_directory(AT_FDCWD, "/proc");
 	int err = 0;
 
-	if (!proc)
+	if (!proc || statx(dirfd(proc), "self/ns/net", AT_STATX_DONT_SYNC, STATX_INO, &own) < 0)
 		return error_errno(e, errno, "cannot read /proc");
+	w.major = own.stx_dev_major;
+	w.minor = own.stx_dev_minor;
 	snprintf(w.link, sizeof(w.link), "net:[%llu]", (unsigned long long)inode);
 	while (err >= 0 && (w.pid = next_number(proc)) > 0) {
 		char name[16];
