@@ -83,8 +83,8 @@ user_may_acquire(struct manager *m, const struct peer *p, const struct network_s
 	if (u->slots >= m->policy.slots_per_user)
 		return error_set(
 			e, ERROR_QUOTA_EXCEEDED, NULL,
-			"you have %u slots already, those still draining included, and may have %u; release one "
-			"first",
+			"you have %u slots already, those included that were released but are still held, and may "
+			"have %u; release one first",
 			u->slots, m->policy.slots_per_user);
 	if (n->charged + reserve(m, n) >= network_maximum(n))
 		return error_set(

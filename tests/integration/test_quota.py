@@ -71,6 +71,8 @@ def test_quota_counts_what_drains(shared, root, alice, host):
         for slot in slots:
             pins.enter_context(holding(slot))
             alice.call("ReleaseSlot", name=slot["name"])
+        poll.until(lambda: all(root.call("GetSlot", name=slot["name"])["slot"].get("message") for slot in slots),
+                   "it is seen that they are held")
         expect("QuotaExceeded", alice.acquire)
     for slot in slots:
         gone(root, slot)
