@@ -8,12 +8,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 
 #include "macros.h"
+
+#define AWAIT_PAUSE_US 500
+#define AWAIT_PAUSES 2000
 
 static size_t
 address_size(int family)
@@ -113,4 +117,42 @@ address_dump(struct rtnl *r, int ifindex, int (*fn)(int ifindex, const struct pr
 
 	struct walk w = { .ifindex = ifindex, .fn = fn, .arg = arg };
 	return rtnl_query(r, walk_one, NULL, &w, e);
+}
+
+static int
+read_type(const struct nlmsghdr *m, void *arg)
+{
+	if (m->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(m) >= sizeof(struct rtmsg))
+		*(bool *)arg = ((const struct rtmsg *)mnl_nlmsg_get_payload(m))->rtm_type == RTN_LOCAL;
+	return 0;
+}
+
+/* Where would a packet for it go? Before it has its own route, another may answer, or none. */
+static bool
+is_local(struct rtnl *r, const struct prefix *p)
+{
+	void *extra;
+	struct nlmsghdr *m = rtnl_message(r, RTM_GETROUTE, 0, sizeof(struct rtmsg), &extra, "route");
+	struct rtmsg *header = extra;
+	header->rtm_family = (uint8_t)p->family;
+	header->rtm_dst_len = (uint8_t)(8 * address_size(p->family));
+	mnl_attr_put(m, RTA_DST, address_size(p->family), p->address);
+
+	bool local = false;
+	return rtnl_query(r, read_type, NULL, &local, NULL) == 0 && local;
+}
+
+int
+address_await(struct rtnl *r, const struct prefix *p, struct error *e)
+{
+	const struct timespec pause = { .tv_nsec = AWAIT_PAUSE_US * 1000 };
+	char text[INET6_ADDRSTRLEN + 4];
+
+	for (unsigned i = 0; i < AWAIT_PAUSES; i++) {
+		if (is_local(r, p))
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	prefix_format(p, text);
+	return error_set(e, ERROR_TIMED_OUT, NULL, "the kernel has not taken up the address %s for a second", text);
 }

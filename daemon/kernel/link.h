@@ -117,6 +117,9 @@ int link_dump(struct rtnl *r, bool counters, int (*fn)(const struct link_info *i
 /* Every address of the socket's namespace, or of one interface (ifindex > 0); link-local v6 included. */
 int address_dump(struct rtnl *r, int ifindex, int (*fn)(int ifindex, const struct prefix *p, void *arg), void *arg,
 		 struct error *e);
+/* Waits until packets for an address of this namespace are taken in: IPv6 does so only once a work queue got to it.
+ * ERROR_TIMED_OUT after a second. */
+int address_await(struct rtnl *r, const struct prefix *p, struct error *e);
 int address_parse(const struct nlmsghdr *m, int *ifindex, struct prefix *ret); /* RTM_NEWADDR, RTM_DELADDR */
 
 /* Routes of protocol ROUTE_PROTOCOL through one interface, or all of the main table when ifindex is 0. */

@@ -177,12 +177,24 @@ describe(struct side *outside, struct side *inside, const struct router_plan *p)
 	describe_inside(inside, p);
 }
 
+/* Waits until a packet may come: the kernel says that all is done before it is. */
 static int
-await_carriers(const struct side *outside, const struct side *inside, struct error *e)
+await_side(const struct side *s, struct error *e)
 {
-	int err = link_await_carrier(inside->rtnl, inside->ifindex, e);
+	int err = link_await_carrier(s->rtnl, s->ifindex, e);
 
-	return err < 0 ? err : link_await_carrier(outside->rtnl, outside->ifindex, e);
+	for (const struct thing *t = s->v; t < s->v + s->n && err == 0; t++)
+		if (t->kind == ADDRESS)
+			err = address_await(s->rtnl, t->prefix, e);
+	return err;
+}
+
+static int
+await_sides(const struct side *outside, const struct side *inside, struct error *e)
+{
+	int err = await_side(inside, e);
+
+	return err < 0 ? err : await_side(outside, e);
 }
 
 int
@@ -196,7 +208,7 @@ uplink_configure(struct rtnl *outside, struct rtnl *inside, int outside_ifindex,
 	int err = put_side(&in, e);
 	if (err == 0)
 		err = put_side(&out, e);
-	return err < 0 ? err : await_carriers(&out, &in, e);
+	return err < 0 ? err : await_sides(&out, &in, e);
 }
 
 /* ---- compare ---- */
@@ -303,5 +315,5 @@ uplink_restore(struct rtnl *outside, struct rtnl *inside, int outside_ifindex, c
 	int err = restore_side(&in, w, e);
 	if (err == 0)
 		err = restore_side(&out, w, e);
-	return err < 0 ? err : await_carriers(&out, &in, e);
+	return err < 0 ? err : await_sides(&out, &in, e);
 }

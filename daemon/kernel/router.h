@@ -32,7 +32,8 @@ struct slot_plan {
 };
 
 /* Makes one slot: namespace, veth born on both sides, lo, addresses, routes, permanent neighbours, the router's end up last.
- * `router` is the router's socket. Nothing but `ret`, its socket included, holds it. On failure nothing stays behind. */
+ * `router` is the router's socket. Nothing but `ret`, its socket included, holds it. Packets pass both ways from then on. On
+ * failure nothing stays behind; ERROR_NAME_TAKEN when the router has an interface of that name or number. */
 int slot_make(struct kernel *k, struct rtnl *router, const struct slot_plan *p, struct netns *ret, struct error *e);
 
 /* A watch on a slot: a socket that hears of every change inside, until it is closed; it holds the namespace. Of the socket by

@@ -4,7 +4,8 @@
  *
  * A socket inside it hears of every change of its interfaces, addresses, routes and neighbours. When there is nothing to be
  * read there was none. What the kernel tells by itself some time after a slot was made is read and passed over: that its
- * interface has found its carrier, and what comes with an automatic IPv6 address.
+ * interface has found its carrier, what comes with an automatic IPv6 address, and that it has taken up the slot's own one and
+ * has no more use for the route that stood in for it (slot.c).
  */
 #include "config.h"
 
@@ -57,18 +58,56 @@ is_automatic(const uint8_t *address)
 	return (address[0] == 0xfe && (address[1] & 0xc0) == 0x80) || address[0] == 0xff;
 }
 
-/* Is the attribute an IPv6 address that the kernel makes by itself? */
 static bool
-has_automatic(const struct nlmsghdr *m, size_t header, int family, uint16_t type)
+is_own(const uint8_t *address, const struct slot_plan *p)
+{
+	return p->has6 && memcmp(address, p->has_inner6 ? p->inner6.address : p->slot6.address, 16) == 0;
+}
+
+/* The IPv6 address that is the attribute `type`, or NULL. */
+static const uint8_t *
+address_of(const struct nlmsghdr *m, size_t header, int family, uint16_t type)
 {
 	struct nlattr *a;
 
 	if (family != AF_INET6)
-		return false;
+		return NULL;
 	mnl_attr_for_each (a, m, header)
 		if (mnl_attr_get_type(a) == type && mnl_attr_get_payload_len(a) == 16)
-			return is_automatic(mnl_attr_get_payload(a));
-	return false;
+			return mnl_attr_get_payload(a);
+	return NULL;
+}
+
+static bool
+is_harmless_address(const struct nlmsghdr *m, const struct slot_plan *p)
+{
+	const struct ifaddrmsg *header = mnl_nlmsg_get_payload(m);
+	const uint8_t *address = address_of(m, sizeof(*header), header->ifa_family, IFA_ADDRESS);
+
+	return address && (is_automatic(address) || (is_own(address, p) && header->ifa_index == SLOT_IFINDEX));
+}
+
+static bool
+is_harmless_route(const struct nlmsghdr *m, const struct slot_plan *p)
+{
+	const struct rtmsg *header = mnl_nlmsg_get_payload(m);
+	const uint8_t *address = address_of(m, sizeof(*header), header->rtm_family, RTA_DST);
+
+	if (!address)
+		return false;
+	bool own = is_own(address, p) && header->rtm_type == RTN_LOCAL && header->rtm_table == RT_TABLE_LOCAL;
+	if (m->nlmsg_type == RTM_DELROUTE)
+		return own && header->rtm_protocol == ROUTE_PROTOCOL;
+	return own || is_automatic(address);
+}
+
+static bool
+is_harmless_neighbour(const struct nlmsghdr *m)
+{
+	const struct ndmsg *header = mnl_nlmsg_get_payload(m);
+	const uint8_t *address = address_of(m, sizeof(*header), header->ndm_family, NDA_DST);
+
+	return address && is_automatic(address);
 }
 
 static bool
@@ -83,18 +122,17 @@ is_link_as_planned(const struct nlmsghdr *m, const struct slot_plan *p)
 static bool
 is_harmless(const struct nlmsghdr *m, const struct slot_plan *p)
 {
-	const void *header = mnl_nlmsg_get_payload(m);
-
 	switch (m->nlmsg_type) {
 	case RTM_NEWLINK:
 		return is_link_as_planned(m, p);
 	case RTM_NEWADDR:
-		return has_automatic(m, sizeof(struct ifaddrmsg), ((const struct ifaddrmsg *)header)->ifa_family,
-				     IFA_ADDRESS);
+		return is_harmless_address(m, p);
 	case RTM_NEWROUTE:
-		return has_automatic(m, sizeof(struct rtmsg), ((const struct rtmsg *)header)->rtm_family, RTA_DST);
+	case RTM_DELROUTE:
+		return is_harmless_route(m, p);
 	case RTM_NEWNEIGH:
-		return has_automatic(m, sizeof(struct ndmsg), ((const struct ndmsg *)header)->ndm_family, NDA_DST);
+	case RTM_DELNEIGH:
+		return is_harmless_neighbour(m);
 	default:
 		return false;
 	}

@@ -10,7 +10,7 @@
  * The router's end comes up last. Up to then the slot has no carrier, and a packet that comes for it early is dropped instead
  * of asking for a neighbour that cannot answer yet: who asks in vain waits for a second. Both neighbours are permanent. The
  * slot itself cannot send before the kernel has taken note of its carrier, so the last thing is to ask for that: without it,
- * the first packet of one slot in fifteen got lost.
+ * the first packet of one slot in fifteen got lost. For the same reason an IPv6 address brings a route along.
  *
  * What each slot costs the next ones is IPv6: every automatic address is one more member of the same two routes. A router
  * makes none on its ends (router.c), and slots make none either.
@@ -31,6 +31,8 @@
 
 #include "kernel-private.h"
 #include "macros.h"
+
+#define LOCAL_ROUTE_SECONDS 60
 
 static void
 put_interface(struct nlmsghdr *m, const char *name, const uint8_t mac[6], unsigned mtu)
@@ -82,6 +84,25 @@ put_default_route(struct rtnl *r, const struct prefix *gateway)
 	mnl_attr_put_u32(m, RTA_OIF, SLOT_IFINDEX);
 }
 
+/* IPv6 takes in packets for a new address only once a work queue got to it. Until then this route does. */
+static void
+put_local_route(struct rtnl *r, const struct prefix *own)
+{
+	void *extra;
+	struct nlmsghdr *m =
+		rtnl_message(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct rtmsg), &extra, "local route");
+	struct rtmsg *header = extra;
+	header->rtm_family = AF_INET6;
+	header->rtm_dst_len = 128;
+	header->rtm_table = RT_TABLE_LOCAL;
+	header->rtm_protocol = ROUTE_PROTOCOL;
+	header->rtm_type = RTN_LOCAL;
+	header->rtm_scope = RT_SCOPE_UNIVERSE;
+	mnl_attr_put(m, RTA_DST, sizeof(own->address), own->address);
+	mnl_attr_put_u32(m, RTA_OIF, SLOT_IFINDEX);
+	mnl_attr_put_u32(m, RTA_EXPIRES, LOCAL_ROUTE_SECONDS);
+}
+
 /* `quiet`: without an automatic IPv6 address. Nobody would answer it, and with each come multicast groups, solicitations and
  * entries in the one table of IPv6 neighbours that all namespaces of a host share. */
 static void
@@ -108,17 +129,20 @@ put_inside(struct rtnl *r, const struct slot_plan *p, bool quiet)
 	const struct prefix *gateway4 = p->has_inner4 ? &p->inner_gateway4 : &p->router4;
 	const struct prefix *gateway6 = p->has_inner6 ? &p->inner_gateway6 : &p->router6;
 
+	const struct prefix *own6 = p->has_inner6 ? &p->inner6 : &p->slot6;
+
 	link_put_up(r, 1, true, "lo");
 	if (p->has4)
 		address_put(r, SLOT_IFINDEX, p->has_inner4 ? &p->inner4 : &p->slot4, true, p->interface);
 	if (p->has6)
-		address_put(r, SLOT_IFINDEX, p->has_inner6 ? &p->inner6 : &p->slot6, true, p->interface);
+		address_put(r, SLOT_IFINDEX, own6, true, p->interface);
 	put_up(r, p->interface, quiet);
 	if (p->has4) {
 		put_default_route(r, gateway4);
 		neighbour_put(r, SLOT_IFINDEX, gateway4, p->router_mac, p->interface);
 	}
 	if (p->has6) {
+		put_local_route(r, own6);
 		put_default_route(r, gateway6);
 		neighbour_put(r, SLOT_IFINDEX, gateway6, p->router_mac, p->interface);
 	}

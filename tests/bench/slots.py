@@ -28,7 +28,7 @@ class SlotsPlan:
         self.cold, self.cold_rate = (102, 104) if quick else (300, 304)
         self.script, self.cni = (2, 3) if quick else (4, 6)
         self.first_packets = 200 if quick else 1000
-        self.few_rounds = 10 if quick else 30
+        self.few_rounds = 10 if quick else 16
         self.acquire_rounds, self.acquires = (2, 400) if quick else (4, 500)
         self.releases = 500 if quick else 1500
         self.recoveries = 1 if quick else 3

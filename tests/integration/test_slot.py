@@ -324,26 +324,26 @@ def publishing(client, host):
     return client.call("CreateNetwork", network(publish=PUBLISH))["network"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("protocol, host_port", [("tcp", 30003), ("udp", 5000)])
-def test_publish(client, publishing, protocol, host_port, family):
+def test_publish(client, publishing, protocol, host_port):
     """From outside and from the host itself, by any address of the host that outside knows; not before and not after."""
-    ways = [("outside", outside.HOST[family]), (None, outside.HOST[family])]
+    ways = [(source, outside.HOST[family]) for family in FAMILIES for source in ("outside", None)]
+
+    def leads_to(slot):
+        return [way for way in ways if not traffic.blocked(way[0], way[1], host_port, slot["path"], protocol, listen=("", 80))]
     slot = client.acquire()
-    listen = ("", 80)
-    for source, address in ways:
-        assert traffic.blocked(source, address, host_port, slot["path"], protocol, listen=listen)
+    assert leads_to(slot) == []
     client.call("ReleaseSlot", name=slot["name"], wait=True)
     published = [{"protocol": protocol, "hostPort": host_port, "port": 80}]
     slot = client.acquire(publish=published)
     assert slot["published"] == published == client.slots()[slot["name"]]["published"]
-    seen = [traffic.reaches(source, address, host_port, slot["path"], protocol, listen=listen) for source, address in ways]
-    assert seen[0] == outside.PEER[family] and seen[1], "the slot sees who asks"
-    assert traffic.blocked("outside", outside.HOST[family], 80, slot["path"], protocol, listen=listen)
+    assert leads_to(slot) == ways
+    for family in FAMILIES:
+        assert traffic.reaches("outside", outside.HOST[family], host_port, slot["path"], protocol,
+                               listen=("", 80)) == outside.PEER[family], "the slot sees who asks"
+        assert traffic.blocked("outside", outside.HOST[family], 80, slot["path"], protocol, listen=("", 80))
     client.call("ReleaseSlot", name=slot["name"], wait=True)
-    other = client.acquire()
-    for source, address in ways:
-        assert traffic.blocked(source, address, host_port, other["path"], protocol, listen=listen)
+    assert leads_to(client.acquire()) == []
 
 
 def test_host_port_is_chosen(client, publishing):

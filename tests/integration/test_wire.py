@@ -443,11 +443,11 @@ def as_user(uid, nsd, gid=None):
 
 def test_out_of_file_descriptors(host):
     """At the limit nsd neither spins nor dies, and serves again as soon as there is room."""
-    nsd = host.daemon("starved", limits={resource.RLIMIT_NOFILE: 64}).start()
+    nsd = host.daemon("starved", limits={resource.RLIMIT_NOFILE: 112}).start()
     clients = []
-    for _ in range(150):
+    for _ in range(200):
         clients.append(Client(nsd.socket))
-    poll.until(lambda: len(kernel.fds(nsd.pid)) >= 60, "the limit is reached")
+    poll.until(lambda: len(kernel.fds(nsd.pid)) >= 108, "the limit is reached")
     before, started = kernel.cpu_seconds(nsd.pid), time.monotonic()
     time.sleep(1.5)  # not to be in step, but to measure
     share = (kernel.cpu_seconds(nsd.pid) - before) / (time.monotonic() - started)
@@ -456,7 +456,7 @@ def test_out_of_file_descriptors(host):
         client.close()
 
     def served():
-        with Client(nsd.socket, timeout=3) as client:
+        with Client(nsd.socket) as client:
             return answers(client)
     poll.until(served, "served again", deadline=10)
     poll.equal(nsd.connections, 0, "all are gone")

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -208,4 +209,41 @@ packets_pass(struct kernel *k, const struct netns *from, const struct netns *to,
 	if (sendto(server, &c, 1, 0, (struct sockaddr *)&sender, sender_size) != 1 || !arrives(client))
 		return -1;
 	return taken;
+}
+
+struct kernel *
+start_kernel(void **state)
+{
+	assert_int_equal(sandbox_run("ip link set lo up"), 0);
+	return ((struct sandbox *)*state)->kernel;
+}
+
+struct netns
+make_router(struct kernel *k, struct netns *outside, const struct router_plan *plan)
+{
+	struct netns n = NETNS_INIT;
+	int ifindex = 0;
+	assert_ok(router_make(k, outside, plan, &n, &ifindex, &e));
+	assert_true(n.fd >= 0 && ifindex > 0);
+	if (!outside)
+		assert_int_equal(ifindex, if_nametoindex(plan->outside));
+	return n;
+}
+
+void
+assert_router_refused(struct kernel *k, const struct router_plan *plan, enum error_code code, const char *words)
+{
+	struct netns n = NETNS_INIT;
+	int ifindex = -1;
+	unsigned fds = sandbox_open_fds();
+	char before[4096];
+	static const char look[] =
+		"ls /proc/sys/net/ipv4/conf; ip route; ip -6 route; cat /proc/sys/net/ipv4/ip_forward "
+		"/proc/sys/net/ipv6/conf/all/forwarding";
+	snprintf(before, sizeof(before), "%s", sandbox_output(look));
+	assert_error(code, words, router_make(k, NULL, plan, &n, &ifindex, &e));
+	assert_int_equal(n.fd, -1);
+	assert_int_equal(ifindex, -1);
+	assert_int_equal(sandbox_open_fds(), fds);
+	assert_string_equal(sandbox_output(look), before);
 }

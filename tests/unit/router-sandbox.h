@@ -31,3 +31,10 @@ int socket_in(struct kernel *k, const struct netns *n, int family, int type, int
 /* Sends one UDP packet from one namespace to `address` (of `to`), and one back; NULL is the host. Microseconds until the
  * first had arrived, or -1 when one of them had not after a quarter of a second. */
 long packets_pass(struct kernel *k, const struct netns *from, const struct netns *to, const char *address);
+
+/* The sandbox's kernel, with lo of its host up. */
+struct kernel *start_kernel(void **state);
+
+/* A router, with its uplink in `outside` (NULL: the host); and one that is refused, of which nothing stays. */
+struct netns make_router(struct kernel *k, struct netns *outside, const struct router_plan *plan);
+void assert_router_refused(struct kernel *k, const struct router_plan *plan, enum error_code code, const char *words);

@@ -76,8 +76,8 @@ test_v4(void **state)
 	assert_in(out, "\"flags\":[\"BROADCAST\",\"MULTICAST\",\"UP\",\"LOWER_UP\"]");
 	assert_in(out, "\"address\":\"02:01:0a:09:00:06\"");
 	assert_in(out, "\"num_tx_queues\":1,\"num_rx_queues\":1");
-	assert_string_equal(output_in(&p.router, "ip -br addr show slot3 | tr -s \" \""),
-			    "slot3@if100 UP 10.9.0.6/31 \n");
+	assert_shows_in(&p.router, "inet 10.9.0.6/31 scope global slot3", "ip -o -4 addr show slot3");
+	assert_string_equal(output_in(&p.router, "ip -o -6 addr"), "");
 	assert_string_equal(output_in(&p.router, "ip neigh show nud permanent dev slot3"),
 			    "10.9.0.7 lladdr 02:02:0a:09:00:06 PERMANENT \n");
 	netns_close(&n);
@@ -95,6 +95,7 @@ test_dual(void **state)
 	assert_shows_in(&n, "inet6 fd09::259/127 scope global nodad", "ip addr show eth0");
 	assert_shows_in(&n, "default via fd09::258 dev eth0 proto 110", "ip -6 route");
 	assert_shows_in(&n, "fd09::258 dev eth0 lladdr 02:01:0a:09:02:58 PERMANENT", "ip -6 neigh");
+	assert_shows_in(&n, "local fd09::259 dev eth0 proto 110 metric 1024 expires", "ip -6 route show table local");
 	assert_shows_in(&p.router, "inet6 fd09::258/127 scope global nodad", "ip addr show slot300");
 	assert_shows_in(&p.router, "fd09::259 lladdr 02:02:0a:09:02:58 PERMANENT", "ip -6 neigh show dev slot300");
 	assert_hides_in(&p.router, "fe80", "ip -6 addr"); /* each would be dear for all others */
@@ -146,16 +147,23 @@ test_first_packet(void **state)
 	stop(&p);
 }
 
-/* A slot can send at once, too: what it sends before the kernel has taken note of its carrier would be lost. */
+/* A slot can send and receive at once: the kernel does the last of it (the carrier, an IPv6 address) later by itself. */
 static void
-test_first_packet_out(void **state)
+test_first_packet_both_ways(void **state)
 {
-	struct place p = start(state, V4);
+	struct place p = start(state, DUAL);
 	struct netns n[100];
 	for (unsigned i = 0; i < ARRAY_SIZE(n); i++) {
-		struct slot_plan plan = plan_slot(V4, i + 1);
+		struct slot_plan plan = plan_slot(DUAL, i + 1);
+		char six[INET6_ADDRSTRLEN + 4];
+		prefix_format(&plan.slot6, six);
 		n[i] = make(&p, &plan);
-		assert_true(packets_pass(p.k, &n[i], NULL, "10.9.0.0") >= 0);
+		if (i % 3 == 0)
+			assert_true(packets_pass(p.k, &n[i], NULL, "10.9.0.0") >= 0);
+		else if (i % 3 == 1)
+			assert_true(packets_pass(p.k, &n[i], NULL, "fd09::") >= 0);
+		else
+			assert_true(packets_pass(p.k, &n[i - 1], &n[i], six) >= 0);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(n); i++)
 		netns_close(&n[i]);
@@ -203,11 +211,13 @@ assert_refused(const struct place *p, const struct slot_plan *plan, enum error_c
 	struct netns n = NETNS_INIT;
 	unsigned fds = sandbox_open_fds();
 	char before[4096];
-	snprintf(before, sizeof(before), "%s", output_in(&p->router, "ip -br link; ip -br addr; ip neigh"));
+	snprintf(before, sizeof(before), "%s",
+		 output_in(&p->router, "ls /proc/sys/net/ipv4/conf; ip -o addr; ip neigh show nud permanent"));
 	assert_error(code, words, slot_make(p->k, p->rtnl, plan, &n, &e));
 	assert_int_equal(n.fd, -1);
 	assert_int_equal(sandbox_open_fds(), fds);
-	assert_string_equal(output_in(&p->router, "ip -br link; ip -br addr; ip neigh"), before);
+	assert_string_equal(
+		output_in(&p->router, "ls /proc/sys/net/ipv4/conf; ip -o addr; ip neigh show nud permanent"), before);
 }
 
 static void
@@ -343,6 +353,44 @@ test_verify_carrier(void **state)
 	stop(&p);
 }
 
+/* A watch hears of each change, and of nothing that the kernel does by itself. */
+static void
+test_watch(void **state)
+{
+	static const char *const changes[] = {
+		"ip addr add 192.0.2.1/32 dev eth0",
+		"ip -6 addr add fd00::1/128 dev lo nodad",
+		"ip addr del 10.9.0.3/31 dev eth0",
+		"ip -6 addr del fd09::3/127 dev eth0",
+		"ip route add unreachable 192.0.2.0/24",
+		"ip -6 route del default",
+		"ip neigh del 10.9.0.2 dev eth0",
+		"ip link set eth0 mtu 1300",
+		"ip link set eth0 down",
+		"ip link set lo down",
+		"ip link add x type bridge",
+	};
+	struct place p = start(state, DUAL);
+	struct slot_plan plan = plan_slot(DUAL, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct netns n = make(&p, &plan);
+		CLEANUP(close_fd) int watch = -1;
+		assert_ok(slot_watch_take(&n.rtnl, &watch, &e));
+		assert_null(n.rtnl);
+		usleep(i == 0 ? 2500 * 1000 : 20 * 1000);
+		assert_true(slot_watch_is_quiet(watch, &plan));
+		/* the route that stood in expires */
+		assert_int_equal(run_in(&n, "ip -6 route del local fd09::3 dev eth0 table local proto 110"), 0);
+		assert_true(slot_watch_is_quiet(watch, &plan));
+		assert_int_equal(run_in(&n, "%s", changes[i]), 0);
+		if (slot_watch_is_quiet(watch, &plan))
+			fail_msg("%s was not heard of", changes[i]);
+		assert_ok(link_delete(p.rtnl, plan.router_ifindex, &e));
+		netns_close(&n);
+	}
+	stop(&p);
+}
+
 int
 main(void)
 {
@@ -350,12 +398,13 @@ main(void)
 		SANDBOX_TEST(test_v4),
 		SANDBOX_TEST(test_dual),
 		SANDBOX_TEST(test_first_packet),
-		SANDBOX_TEST(test_first_packet_out),
+		SANDBOX_TEST(test_first_packet_both_ways),
 		SANDBOX_TEST(test_inner),
 		SANDBOX_TEST(test_refused),
 		SANDBOX_TEST(test_sysctls),
 		SANDBOX_TEST(test_verify),
 		SANDBOX_TEST(test_verify_carrier),
+		SANDBOX_TEST(test_watch),
 	};
 	sandbox_enter();
 	return cmocka_run_group_tests(tests, NULL, NULL);

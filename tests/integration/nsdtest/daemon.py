@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The life of one nsd: start, stop, kill, and what it leaves in its store and its file descriptors."""
+import collections
 import contextlib
 import os
 import pathlib
@@ -145,6 +146,11 @@ class Daemon:
             kind = re.sub(r"\d+", "", target) if target.startswith(("socket:", "net:", "mnt:", "pipe:")) else target
             count[kind] = count.get(kind, 0) + 1
         return count
+
+    def extra_fds(self):
+        """How many more of a kind it has than at its start."""
+        base = collections.Counter(self.base_fds)
+        return dict(collections.Counter(self.fd_kinds()) - base)
 
     def connections(self):
         return kernel.unix_connections(self.socket)

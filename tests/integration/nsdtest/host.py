@@ -141,7 +141,7 @@ class Host:
         delete_everything(daemon)
         poll.equal(daemon.recorded, [], "records in the store")
         poll.equal(daemon.connections, 0, "connections of nsd")
-        poll.equal(daemon.fd_kinds, daemon.base_fds, "file descriptors of nsd")
+        poll.equal(daemon.extra_fds, {}, "file descriptors of nsd, more than it began with")
         daemon.stop()
         left = set(os.listdir(daemon.runtime) if daemon.runtime.exists() else []) - {"lock", *LASTING}
         assert not left, f"left in the runtime directory: {left}"

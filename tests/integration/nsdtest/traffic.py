@@ -232,7 +232,7 @@ class Inbox:
         raise AssertionError(f"{last!r} did not arrive; before: {got}")
 
 
-def flood(source, address, port, target, seconds=0.6, size=1000):
+def flood(source, address, port, target, seconds=0.4, size=1000):
     """Bytes a second that arrive of datagrams sent faster than the receiver is to get them."""
     family = family_of(address)
     with socket_in(target, family, socket.SOCK_DGRAM) as receiver, socket_in(source, family, socket.SOCK_DGRAM) as sender:
