@@ -3,6 +3,7 @@
  * namespaces, addresses (check.h). */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "../bench/samples.h"
@@ -246,28 +247,46 @@ find_lease(const struct check *c, uint32_t network, uint32_t number, int64_t gen
 	return NULL;
 }
 
-/* What was told of one lease must always be the same, and what the kernel shows, too; and it begins once. */
+static void
+check_address(struct check *c, const struct lease *l, const struct record *r, int family, const void *told,
+	      const void *seen)
+{
+	char a[INET6_ADDRSTRLEN], b[INET6_ADDRSTRLEN];
+
+	if (memcmp(told, seen, family == AF_INET ? sizeof(r->address4) : sizeof(r->address6)) == 0)
+		return;
+	violate(c, VIOLATION_KERNEL, "%s: told address %s, %s %s", lease_name(l), inet_ntop(family, told, a, sizeof(a)),
+		r->kind == RECORD_LOOK ? "in the kernel is" : "later", inet_ntop(family, seen, b, sizeof(b)));
+}
+
+/* What was told of a lease, and what the kernel shows, is always the same. */
+static void
+check_told(struct check *c, const struct lease *l, const struct record *r)
+{
+	const struct record *first = l->first;
+
+	if (r->cookie != first->cookie)
+		violate(c, VIOLATION_KERNEL, "%s: told cookie %llu, %s %llu", lease_name(l),
+			(unsigned long long)first->cookie, r->kind == RECORD_LOOK ? "in the kernel is" : "later",
+			(unsigned long long)r->cookie);
+	/* The addresses go when the lease does; the namespace stays for who has it open. */
+	if (r->kind == RECORD_LOOK && !spans_cover(l->held, l->n_held, r->asked, r->answered))
+		return;
+	check_address(c, l, r, AF_INET, first->address4, r->address4);
+	check_address(c, l, r, AF_INET6, first->address6, r->address6);
+}
+
 static void
 check_lease(struct check *c, struct lease *l)
 {
-	const struct record *created = NULL, *first = l->first;
+	const struct record *created = NULL;
+
 	for (size_t i = 0; i < l->n_records; i++) {
 		const struct record *r = l->records[i];
-		bool told = r->outcome == OUTCOME_OK && r->answered &&
-			    (r->kind == RECORD_ACQUIRE || r->kind == RECORD_RENEW || r->kind == RECORD_OPEN ||
-			     r->kind == RECORD_LOOK);
-		if (!told)
-			continue;
-		c->looks += r->kind == RECORD_LOOK;
-		/* The addresses go when the lease does; the namespace stays for who has it open. */
-		bool whole = r->kind != RECORD_LOOK || spans_cover(l->held, l->n_held, r->asked, r->answered);
-		if (r->cookie != first->cookie ||
-		    (whole && (memcmp(r->address4, first->address4, sizeof(r->address4)) != 0 ||
-			       memcmp(r->address6, first->address6, sizeof(r->address6)) != 0)))
-			violate(c, VIOLATION_KERNEL,
-				"%s: told cookie %llu and another %s %llu, or addresses that differ", lease_name(l),
-				(unsigned long long)first->cookie,
-				r->kind == RECORD_LOOK ? "is in the kernel," : "later,", (unsigned long long)r->cookie);
+		if (is_ok(r, RECORD_ACQUIRE) || is_ok(r, RECORD_RENEW) || is_ok(r, RECORD_OPEN) ||
+		    is_ok(r, RECORD_LOOK))
+			check_told(c, l, r);
+		c->looks += is_ok(r, RECORD_LOOK);
 		if (is_ok(r, RECORD_ACQUIRE) && r->flags & FLAG_CREATED) {
 			if (created)
 				violate(c, VIOLATION_GENERATION, "%s was handed out as new twice", lease_name(l));
