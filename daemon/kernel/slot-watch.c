@@ -12,7 +12,9 @@
 #include "router.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
@@ -24,6 +26,18 @@
 #include "macros.h"
 
 #define GROUP(n) (1U << ((n)-1))
+
+/* Low numbers stay free: libnftables waits by select(), which knows none above FD_SETSIZE. */
+static int
+move_up(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, FD_SETSIZE);
+
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
 
 int
 slot_watch_take(struct rtnl **r, int *ret, struct error *e)
@@ -38,7 +52,7 @@ slot_watch_take(struct rtnl **r, int *ret, struct error *e)
 			    GROUP(RTNLGRP_IPV4_ROUTE) | GROUP(RTNLGRP_IPV6_IFADDR) | GROUP(RTNLGRP_IPV6_ROUTE);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_errno(e, errno, "cannot watch a slot");
-	*ret = rtnl_take_fd(*r);
+	*ret = move_up(rtnl_take_fd(*r));
 	*r = NULL;
 	return 0;
 }
