@@ -113,7 +113,7 @@ plan_inner_slot(enum families f, unsigned number)
 	return p;
 }
 
-static void
+__attribute__((format(printf, 4, 0))) static void
 format_in(const struct netns *n, char *ret, size_t size, const char *fmt, va_list args)
 {
 	char command[768];
