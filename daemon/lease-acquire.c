@@ -416,7 +416,7 @@ next_pristine(struct manager *m, struct network_state *n)
 
 	while ((s = TAILQ_LAST(&n->ready, slot_list)) && !slot_is_pristine(m, s))
 		slot_suspect(m, s);
-	return s;
+	return s ? s : TAILQ_LAST(&n->stock, slot_list);
 }
 
 static int

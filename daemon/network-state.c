@@ -19,6 +19,7 @@ network_state_new(struct manager *m, struct object *o, struct error *e)
 	n->object = o;
 	n->looked = monotonic_ms();
 	TAILQ_INIT(&n->ready);
+	TAILQ_INIT(&n->stock);
 	TAILQ_INIT(&n->unverified);
 	TAILQ_INIT(&n->leased);
 	TAILQ_INIT(&n->draining);

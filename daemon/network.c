@@ -411,12 +411,10 @@ change_prepare(struct rules_job *job, struct error *e)
 static void
 replace_ready(struct manager *m, struct network_state *n)
 {
-	struct slot_object *s, *next;
+	struct slot_object *s;
 
-	for (s = TAILQ_FIRST(&n->ready); s; s = next) {
-		next = TAILQ_NEXT(s, entry);
+	while ((s = TAILQ_FIRST(&n->ready)) || (s = TAILQ_FIRST(&n->stock)))
 		slot_drain(m, s);
-	}
 }
 
 static void

@@ -8,8 +8,11 @@
  * nobody waits for it. A slot that was just made is what the kernel has acknowledged, message by message. From then on a
  * socket inside hears of every change (slot-watch.c), and before a slot is handed out it must have heard nothing. One that
  * is suspect is compared with its plan, and destroyed if it differs: when there was something, when the router tells that
- * its interface lost its carrier, after a restart of nsd, and when it has been ready for VERIFY_MS. The one verified last is
- * handed out first.
+ * its interface lost its carrier, and after a restart of nsd.
+ *
+ * Every such socket costs the kernel some 20 ns in each message to any listener on the host, so there are WATCHES_MAX: for
+ * the slots that are next. The others, the stock, come when those are used up faster than new ones are made; each of them was
+ * compared with its plan within the last VERIFY_MS.
  */
 #include "config.h"
 
@@ -23,13 +26,14 @@
 #define POOL_JOBS 2
 #define VERIFY_MS 30000
 #define VERIFY_BATCH 16
+#define WATCHES_MAX 64
 
 void
 slot_ready(struct manager *m, struct slot_object *s)
 {
 	struct network_state *n = slot_network(s);
 
-	s->verified = s->watch >= 0;
+	s->verified = true;
 	s->since = monotonic_ms();
 	if (s->gone || n->going) {
 		slot_drain(m, s);
@@ -55,12 +59,23 @@ slot_discard(struct manager *m, struct slot_object *s, const char *why)
 }
 
 bool
+may_watch(struct manager *m)
+{
+	if (m->slots->n_watches >= WATCHES_MAX)
+		return false;
+	m->slots->n_watches++;
+	return true;
+}
+
+bool
 slot_is_pristine(struct manager *m, struct slot_object *s)
 {
 	struct slot_plan p;
 
+	if (s->watch < 0)
+		return true;
 	slot_plan_fill(m, s, &p);
-	return s->watch >= 0 && slot_watch_is_quiet(s->watch, &p);
+	return slot_watch_is_quiet(s->watch, &p);
 }
 
 void
@@ -80,7 +95,7 @@ struct checked {
 	struct slot_plan plan;
 	char name[SLOT_NAME_MAX_LENGTH + 1];
 	char text[256];
-	bool failed;
+	bool failed, wants_watch;
 	int watch;
 };
 
@@ -102,7 +117,7 @@ verify_run(struct job *job, void *thread)
 		struct error e = { 0 };
 		CLEANUP(close_fd) int fd = -1;
 		int err = vault_open_pin(j->vault, c->name, &fd, &e);
-		if (err == 0)
+		if (err == 0 && c->wants_watch)
 			err = slot_watch_open(thread, fd, &c->watch,
 					      &e); /* before the look, so that nothing is missed */
 		if (err == 0)
@@ -124,9 +139,12 @@ verify_done(struct operation *op)
 		struct checked *c = &j->v[i];
 		struct slot_object *s = c->slot;
 		s->busy = false;
-		if (s->watch >= 0)
+		if (s->watch >= 0) {
 			close(s->watch);
+			m->slots->n_watches--;
+		}
 		s->watch = c->watch;
+		m->slots->n_watches -= c->wants_watch && c->watch < 0;
 		if (c->failed) {
 			slot_discard(m, s, c->text);
 		} else {
@@ -153,7 +171,7 @@ verify_start(struct manager *m, struct network_state *n)
 	if (!j)
 		return;
 	j->op.m = m;
-	j->op.pool = TAILQ_EMPTY(&n->ready) ? m->slots->quick : m->slots->slow;
+	j->op.pool = TAILQ_EMPTY(&n->ready) && TAILQ_EMPTY(&n->stock) ? m->slots->quick : m->slots->slow;
 	j->vault = m->slots->vault;
 	TAILQ_FOREACH (s, &n->unverified, entry) {
 		if (s->busy)
@@ -161,6 +179,7 @@ verify_start(struct manager *m, struct network_state *n)
 		struct checked *c = &j->v[j->n++];
 		c->slot = s;
 		c->watch = -1;
+		c->wants_watch = may_watch(m);
 		slot_name(m, s, c->name);
 		slot_plan_fill(m, s, &c->plan);
 		c->plan.sysctls = NULL; /* may be changed meanwhile, and what they are does not harm the next holder */
@@ -227,7 +246,7 @@ shrink(struct manager *m, struct network_state *n)
 	struct slot_object *s;
 
 	while ((n->n[RECORD_READY] > wanted || (n->n[RECORD_READY] > 0 && in_use(n) > network_maximum(n))) &&
-	       (s = TAILQ_FIRST(&n->ready)))
+	       ((s = TAILQ_FIRST(&n->stock)) || (s = TAILQ_FIRST(&n->ready))))
 		slot_drain(m, s);
 }
 
@@ -260,7 +279,7 @@ pool_tick(struct manager *m, struct network_state *n)
 	struct slot_object *s;
 
 	for (unsigned i = 0; i < VERIFY_BATCH; i++) {
-		s = TAILQ_FIRST(&n->ready);
+		s = TAILQ_FIRST(&n->stock);
 		if (!s || now - s->since < VERIFY_MS)
 			break;
 		slot_suspect(m, s);

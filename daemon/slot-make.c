@@ -18,6 +18,7 @@ struct made {
 	struct slot_plan plan;
 	char name[SLOT_NAME_MAX_LENGTH + 1];
 	bool tried, done;
+	bool wants_watch;
 	int watch; /* -1: it has none, and has to be looked at before it is handed out */
 };
 
@@ -56,7 +57,7 @@ make_one(struct making *j, struct kernel *k, struct rtnl *socket, struct made *o
 		err = note_identity(one->record, &n, e);
 	if (err == 0)
 		err = vault_pin(j->vault, one->name, n.fd, e);
-	if (err == 0)
+	if (err == 0 && one->wants_watch)
 		slot_watch_take(&n.rtnl, &one->watch, NULL);
 	netns_close(&n);
 	one->done = err == 0;
@@ -121,6 +122,7 @@ make_done(struct operation *op)
 	for (unsigned i = 0; i < j->n; i++) {
 		struct slot_object *s = j->v[i].slot;
 		s->busy = false;
+		m->slots->n_watches -= j->v[i].wants_watch && j->v[i].watch < 0;
 		if (j->v[i].done) {
 			meter_count(&n->makes);
 			s->watch = j->v[i].watch;
@@ -168,6 +170,7 @@ slots_make(struct manager *m, struct slot_object **v, unsigned n, struct acquire
 		struct made *one = &j->v[i];
 		one->slot = v[i];
 		one->watch = -1;
+		one->wants_watch = !acquire && may_watch(m);
 		one->record = slot_record(m, v[i]);
 		slot_plan_fill(m, v[i], &one->plan);
 		one->plan.sysctls = &j->sysctls;

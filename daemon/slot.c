@@ -148,7 +148,7 @@ list_for(struct slot_object *s, enum record_state state)
 
 	switch (state) {
 	case RECORD_READY:
-		return s->verified ? &n->ready : &n->unverified;
+		return !s->verified ? &n->unverified : s->watch >= 0 ? &n->ready : &n->stock;
 	case RECORD_LEASED:
 		return &n->leased;
 	case RECORD_DRAINING:
@@ -164,8 +164,10 @@ slot_set_state(struct manager *m, struct slot_object *s, enum record_state state
 	struct network_state *n = slot_network(s);
 
 	leave_list(s);
-	if (state != RECORD_READY && s->watch >= 0) /* it would keep the namespace alive */
+	if (state != RECORD_READY && s->watch >= 0) { /* it would keep the namespace alive */
 		close(TAKE_FD(s->watch));
+		m->slots->n_watches--;
+	}
 	n->n[slot_state(m, s)]--;
 	n->n[state]++;
 	slot_table_set_state(m->slots->table, s->record, state);

@@ -52,7 +52,7 @@ struct slot_object {
 	bool keyed;		/* it is among the keys */
 	bool counted;		/* in the share of its owner: he has it, or holds it although it was released */
 	bool verified;		/* READY: may be handed out */
-	int watch;		/* READY: tells of changes inside; -1: nothing does */
+	int watch;		/* READY: tells of changes inside; -1: nothing does, and it was looked at a while ago */
 	bool queued;		/* DRAINING: among those to be unpinned */
 	bool unpinned;		/* DRAINING: the pin is gone */
 	bool gone;		/* its end in the router is gone */
@@ -104,7 +104,8 @@ struct network_state {
 	unsigned capacity;
 	struct router **routers;
 	unsigned n_routers;
-	struct slot_list ready;	     /* verified; the one verified last is handed out first */
+	struct slot_list ready;	     /* verified and watched: handed out first */
+	struct slot_list stock;	     /* verified a while ago; the one verified last is handed out first */
 	struct slot_list unverified; /* ready, too, but to be looked at before */
 	struct slot_list leased;
 	struct slot_list draining;
@@ -150,6 +151,7 @@ struct slots {
 	LIST_HEAD(, slot_object) keys[KEY_BUCKETS];
 	struct slot_list unpin; /* the queue */
 	unsigned n_unpin;
+	unsigned n_watches; /* on ready slots, those included that are being opened */
 	bool unpinning, cutting, verifying, audited;
 	int unpin_timer; /* when the queue is to be worked off */
 	bool unpin_due;
@@ -273,6 +275,7 @@ void pool_taken_from(struct manager *m, struct network_state *n); /* fills it at
 void pool_tick(struct manager *m, struct network_state *n);
 void slot_ready(struct manager *m, struct slot_object *s);		      /* into the pool */
 void slot_discard(struct manager *m, struct slot_object *s, const char *why); /* out of the pool */
+bool may_watch(struct manager *m);					      /* one slot more; counts it */
 bool slot_is_pristine(struct manager *m, struct slot_object *s);	      /* READY: nothing has changed inside */
 void slot_suspect(struct manager *m, struct slot_object *s);
 
