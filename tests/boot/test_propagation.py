@@ -162,6 +162,8 @@ FORBIDDING = {
 
 def start_with(machine, settings):
     machine.run("systemctl", "stop", "nsd.service", "nsd.socket")
+    if "User=" in settings: # systemd gives the runtime directory to that user, but cannot give the mount in it
+        machine.run("umount", "/run/nsd/vault", check=False)
     machine.drop_in("hiding", f"[Service]\n{settings}\n")
     failed = machine.run("systemctl", "start", "nsd.service", check=False).returncode != 0
     return failed, machine.run("systemctl", "status", "--full", "nsd.service", check=False).stdout
