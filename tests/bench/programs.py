@@ -39,6 +39,10 @@ class SlotFloor:
     def wait_gone(self):
         self.ask("gone")
 
+    def churn(self, count):
+        """Makes so many, each in the place of one that was made before it; nothing is left."""
+        return Stats(self.ask(f"churn {count}"))
+
     def close(self):
         if self.process:
             self.process.stdin.close()
@@ -53,6 +57,8 @@ class Echo:
         self.socket = path
         with open(path + ".json", "w") as f:
             json.dump(reply, f)
+        if os.path.exists(path):
+            os.unlink(path)  # that of one before: its server is gone
         program = os.path.join(tools, "echo-server")
         self.process = subprocess.Popen([program, "--socket", path, "--reply", path + ".json"])
         end = time.monotonic() + 5
@@ -89,6 +95,19 @@ class SlotClient:
 
     def churn(self, connections, seconds, *options):
         return self.run("churn", "--connections", connections, "--seconds", seconds, *options)
+
+    def start_churn(self, connections, seconds, *options):
+        """The same beside others; what it returns waits for the end."""
+        argv = [*self.argv, "--connections", connections, "--seconds", seconds, *options, "churn"]
+        process = subprocess.Popen([*map(str, argv)], stdout=subprocess.PIPE, text=True)
+
+        def finish():
+            text, _ = process.communicate()
+            if process.returncode != 0:
+                raise RuntimeError("slot-client churn failed")
+            return Stats(json.loads(text))
+
+        return finish
 
 
 def first_packets(tools, socket, network, count, ipv6):
