@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 
@@ -57,15 +58,17 @@ class Echo:
         self.socket = path
         with open(path + ".json", "w") as f:
             json.dump(reply, f)
-        if os.path.exists(path):
-            os.unlink(path)  # that of one before: its server is gone
         program = os.path.join(tools, "echo-server")
         self.process = subprocess.Popen([program, "--socket", path, "--reply", path + ".json"])
         end = time.monotonic() + 5
-        while not os.path.exists(path):
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError("echo-server does not start")
             time.sleep(0.01)
+
+    def answers(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(self.socket) == 0
 
     def close(self):
         self.process.kill()
