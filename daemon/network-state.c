@@ -193,6 +193,12 @@ uplink_macs(const struct object *network, unsigned number, uint8_t outside[6], u
 	}
 }
 
+bool
+network_forwards(const struct network *spec)
+{
+	return spec->egress != EGRESS_NONE || spec->publish.n > 0;
+}
+
 void
 router_plan_fill(const struct object *network, unsigned number, struct router_plan *p)
 {
@@ -210,8 +216,8 @@ router_plan_fill(const struct object *network, unsigned number, struct router_pl
 		snprintf(p->outside, sizeof(p->outside), "%s", spec->uplink);
 		slot_prefix(spec, AF_INET, 0, &p->outside4, &p->inside4);
 		slot_prefix(spec, AF_INET6, 0, &p->outside6, &p->inside6);
-		p->forward4 = p->has4 && spec->egress != EGRESS_NONE;
-		p->forward6 = p->has6 && spec->egress != EGRESS_NONE;
+		p->forward4 = p->has4 && network_forwards(spec);
+		p->forward6 = p->has6 && network_forwards(spec);
 		return;
 	}
 	snprintf(p->outside, sizeof(p->outside), SHARD_INTERFACE "%u", number);

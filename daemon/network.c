@@ -404,6 +404,8 @@ change_prepare(struct rules_job *job, struct error *e)
 	for (unsigned i = 0; i < n->n_routers && i < j->n_fds; i++)
 		j->fds[i] = n->routers[i]->fd;
 	router_plan_fill(j->object, 0, &j->plan);
+	j->plan.forward4 = j->plan.has4 && network_forwards(&j->spec);
+	j->plan.forward6 = j->plan.has6 && network_forwards(&j->spec);
 	return rules_input_fill(job->op.m, j->object, &j->spec, NULL, &j->input, e);
 }
 
@@ -512,6 +514,7 @@ network_change(struct manager *m, struct request *r, struct object *o, struct ne
 	j->rules_differ = differs(&o->network, &j->spec, keep_rules);
 	j->mtu_differs = o->network.mtu != j->spec.mtu;
 	j->replace = differs(&o->network, &j->spec, keep_making);
+	j->restore = network_forwards(&j->spec) && !network_forwards(&o->network);
 	o->busy = true;
 	rules_submit(m, &j->job);
 	return 0;

@@ -220,6 +220,7 @@ struct router *router_of(const struct network_state *n, unsigned number);
 int router_take_socket(struct kernel *k, struct router *r, struct rtnl **ret, struct error *e); /* any thread */
 void router_put_socket(struct router *r, struct rtnl *socket, bool sound);
 /* How a router is to be made. */
+bool network_forwards(const struct network *spec); /* the host is to forward for it */
 void router_plan_fill(const struct object *network, unsigned number, struct router_plan *p);
 unsigned network_maximum(const struct network_state *n);
 unsigned network_used(const struct network_state *n); /* slots in whatever state */
