@@ -64,7 +64,7 @@ class FloorSlots:
         return -(-count // 512)
 
     def make(self, count):
-        self.floor.make(count)
+        self.fill_s = self.floor.make(count).elapsed / 1e9
 
     def drop(self):
         return self.floor.drop()
@@ -115,7 +115,8 @@ def freed_rate(slots, floor, count, settle, left):
 
 
 def slots(bench):
-    """The same of slots: prints {"four": [slots a second, ...], "dual": [...], "the bare kernel": [...]}."""
+    """The same of slots: prints {"rates": {"four": [slots a second, ...], "dual": ..., "the bare kernel": ...},
+    "fill_s": how long the bare kernel needed to make them, IPv4-only}."""
     daemon, floor = begin(bench)
     rates, rounds = {}, SlotsPlan(bench.options.quick).freed_rounds
     for dual in (False, True):
@@ -131,4 +132,4 @@ def slots(bench):
     rates["the bare kernel"] = [freed_rate(made, floor, MANY, bench.settle, left)]
     made.floor.close()
     daemon.stop()
-    json.dump(rates, sys.stdout)
+    json.dump({"rates": rates, "fill_s": made.fill_s}, sys.stdout)

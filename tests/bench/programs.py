@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 
@@ -39,6 +40,10 @@ class SlotFloor:
     def wait_gone(self):
         self.ask("gone")
 
+    def churn(self, count):
+        """Makes so many, each in the place of one that was made before it; nothing is left."""
+        return Stats(self.ask(f"churn {count}"))
+
     def close(self):
         if self.process:
             self.process.stdin.close()
@@ -56,10 +61,14 @@ class Echo:
         program = os.path.join(tools, "echo-server")
         self.process = subprocess.Popen([program, "--socket", path, "--reply", path + ".json"])
         end = time.monotonic() + 5
-        while not os.path.exists(path):
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError("echo-server does not start")
             time.sleep(0.01)
+
+    def answers(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(self.socket) == 0
 
     def close(self):
         self.process.kill()
@@ -89,6 +98,19 @@ class SlotClient:
 
     def churn(self, connections, seconds, *options):
         return self.run("churn", "--connections", connections, "--seconds", seconds, *options)
+
+    def start_churn(self, connections, seconds, *options):
+        """The same beside others; what it returns waits for the end."""
+        argv = [*self.argv, "--connections", connections, "--seconds", seconds, *options, "churn"]
+        process = subprocess.Popen([*map(str, argv)], stdout=subprocess.PIPE, text=True)
+
+        def finish():
+            text, _ = process.communicate()
+            if process.returncode != 0:
+                raise RuntimeError("slot-client churn failed")
+            return Stats(json.loads(text))
+
+        return finish
 
 
 def first_packets(tools, socket, network, count, ipv6):

@@ -24,7 +24,8 @@
  *       make N     {"start":ns,"elapsed":ns,"operations":[ns,...],"phases":{"NAME":ns,...}}
  *       drop N     the newest N lose their pins: {"start":ns,"elapsed":ns}
  *       gone       waits until the hubs' ends of all that were dropped are gone: {"at":ns}
- *       window N   make N, then drop them and wait until they are gone; the answer is that of make
+ *       churn N    make N, each from the 500th on in the place of the oldest, whose pin goes first; then drop the others and
+ *                  wait until all are gone; the answer is that of make, without phases
  */
 #include "config.h"
 
@@ -51,6 +52,7 @@
 #define POLL_NS 300000
 #define MAX_SLOTS 16000
 #define MAX_HUBS 128
+#define CHURN_STORE 500
 
 enum phase { PHASE_UNSHARE, PHASE_LINK, PHASE_INSIDE, PHASE_HUB, PHASE_CLOSE, PHASES };
 
@@ -337,16 +339,37 @@ wait_gone(struct floor *f)
 	}
 }
 
+/* Begins with none. */
+static void
+churn(struct floor *f, unsigned count)
+{
+	struct samples s = { 0 };
+	if (f->made > 0 || count == 0 || count > MAX_SLOTS)
+		die(0, "churn: 1 to %d slots, and none before", MAX_SLOTS);
+	uint64_t start = now_ns();
+	for (unsigned i = 0; i < count; i++) {
+		if (i >= CHURN_STORE)
+			close(f->pins[i - CHURN_STORE]);
+		samples_add(&s, make_slot(f, i));
+	}
+	printf("{\"start\":%" PRIu64 ",\"elapsed\":%" PRIu64 ",", start, now_ns() - start);
+	samples_print("operations", &s);
+	printf("}\n");
+	samples_done(&s);
+	for (unsigned i = count > CHURN_STORE ? count - CHURN_STORE : 0; i < count; i++)
+		close(f->pins[i]);
+	f->most = count;
+	wait_gone(f);
+}
+
 static void
 obey(struct floor *f, const char *verb, unsigned count)
 {
 	uint64_t start = now_ns();
 	if (strcmp(verb, "make") == 0) {
 		make(f, count);
-	} else if (strcmp(verb, "window") == 0) {
-		make(f, count);
-		drop(f, count);
-		wait_gone(f);
+	} else if (strcmp(verb, "churn") == 0) {
+		churn(f, count);
 	} else if (strcmp(verb, "drop") == 0) {
 		drop(f, count);
 		printf("{\"start\":%" PRIu64 ",\"elapsed\":%" PRIu64 "}\n", start, now_ns() - start);
@@ -354,7 +377,7 @@ obey(struct floor *f, const char *verb, unsigned count)
 		wait_gone(f);
 		printf("{\"at\":%" PRIu64 "}\n", now_ns());
 	} else {
-		die(0, "say make N, drop N, gone or window N, not \"%s\"", verb);
+		die(0, "say make N, drop N, gone or churn N, not \"%s\"", verb);
 	}
 	fflush(stdout);
 }

@@ -35,6 +35,7 @@ class SlotsPlan:
         self.path_rounds, self.pings, self.stream_ms = (3, 5000, 150) if quick else (10, 10000, 250)
         self.pace = 500
         self.paced_seconds, self.churn_seconds = (4, 8) if quick else (15, 30)
+        self.floor_churn = 1000 if quick else 4000
         self.churn_start = 3  # seconds in which what the pool had in store is used up
         self.freed_rounds = 1 if quick else 2
 
@@ -168,8 +169,9 @@ class Slots:
             self.set(network, "cold.p99_over_floor", rows.pooled("slots, cold", nsd).p99 /
                      rows.pooled("slots, cold", floor).p99)
             self.set(network, "cold.rate_over_floor", rows.ratio(clients, nsd, floor, "rate"))
-            phases = rows.rounds["slots, cold", floor][-1].phases
-            self.note(network, "the floor, mean us: " + ", ".join(f"{k} {v / 1e3:.0f}" for k, v in phases.items()))
+            phases = [stats.phases for stats in rows.rounds["slots, cold", floor]]
+            self.note(network, "the floor, mean us: " + ", ".join(
+                f"{name} {statistics.median(p[name] for p in phases) / 1e3:.0f}" for name in phases[0]))
         self.notes.append("slots: cold dual-stack p50 of nsd over the IPv4-only floor: "
                           f"{rows.ratio('slots, cold', nsd, 'floor', 'p50'):.2f}")
         for title in ("ip script", "CNI ptp"):
@@ -218,14 +220,14 @@ class Slots:
     # Warm: out of the pool. While `maximum` slots exist no other is made, so an acquire is measured alone
 
     def slot_acquire_few(self, network):
-        """With ten slots existing."""
+        """With ten slots existing, after a rest."""
         echo = self.start_echo(network)
         try:
             network.pool(FEW, FEW)
             for _ in range(self.plan.few_rounds):
                 network.wait(FEW)
                 self.settle()
-                self.acquire_beside_echo(network, echo, f"acquire, {FEW} existing", FEW)
+                self.acquire_beside_echo(network, echo, f"acquire, {FEW} existing, at rest", FEW)
                 self.client(network).release(self.names(network))
         finally:
             echo.close()
@@ -363,15 +365,18 @@ class Slots:
         section, plan = f"acquire, {MOST:,} existing", self.plan
         for _ in range(plan.acquire_rounds):
             self.acquire_beside_echo(network, self.echo, section, plan.acquires)
-        section += network.title
+        for _ in range(plan.few_rounds):
+            self.settle()
+            self.acquire_beside_echo(network, self.echo, section + ", at rest", FEW)
+        at_rest, section = section + ", at rest" + network.title, section + network.title
         pooled = self.rows.pooled(section, "nsd")
         self.set(network, "acquire.p50_over_echo", self.rows.ratio(section, "nsd", "echo", "p50"))
         self.set(network, "acquire.p99_ms", pooled.p99 / 1e3)
-        few = f"acquire, {FEW} existing{network.title}"
+        few = f"acquire, {FEW} existing, at rest{network.title}"
         if self.rows.has(few, "nsd"):
-            self.set(network, "acquire.10000_over_10", self.rows.median(section, "nsd", "p50") /
-                     self.rows.pooled(few, "nsd").p50)
-            echo = self.rows.median(section, "echo", "p50") / self.rows.pooled(few, "echo").p50
+            nsd, echo = (self.rows.pooled(at_rest, title).p50 / self.rows.pooled(few, title).p50
+                         for title in ("nsd", "echo"))
+            self.set(network, "acquire.10000_over_10", nsd)
             self.note(network, f"p50 of the echo server itself at {MOST:,} over that at {FEW}: {echo:.2f}")
 
     def acquire_recovered(self, network):
@@ -403,25 +408,38 @@ class Slots:
     # Churn
 
     def slot_churn(self, network):
-        """Leases of clients that come at a given rate, then of clients that never pause."""
-        plan, client = self.plan, self.client(network)
+        """Clients that come at a given rate, then clients that never pause, then the bare kernel's churn."""
         network.pool(1000)
         network.wait(1000)
         self.settle()
         if not self.bench.options.churn_seconds:
-            cold = self.cold_so_far(network)
-            paced, releases, _ = client.churn(CHURNERS, plan.paced_seconds, "--rate", plan.pace)
-            section = f"churn at {plan.pace} a second{network.title}"
-            self.rows.add(section, "acquire", paced)
-            self.rows.add(section, "release", releases)
-            self.set(network, "acquire.churn_p999_ms", paced.p999 / 1e3)
-            self.note(network, f"churn at {plan.pace} a second: {self.cold_so_far(network) - cold} of {paced.count:,} "
-                      f"acquires found the pool empty; worst {paced.maximum / 1e3:.2f} ms")
-            network.wait(1000)
-            self.settle()
-        self.churn_without_pause(network, self.bench.options.churn_seconds or plan.churn_seconds)
+            self.churn_paced(network)
+        self.churn_without_pause(network, self.bench.options.churn_seconds or self.plan.churn_seconds)
         network.pool(0)
         network.wait(0)
+        self.settle()
+        floor = self.floors[network.dual].churn(self.plan.floor_churn)
+        self.note(network, f"churn of the bare kernel, one thread: {floor.rate:.0f} pairs a second")
+        self.settle()
+
+    def churn_paced(self, network):
+        """At a rate that leaves the pool filled; beside it an echo at the same rate: what the machine adds itself."""
+        plan, cold, echo = self.plan, self.cold_so_far(network), self.start_echo(network)
+        try:
+            pace = ("--rate", plan.pace)
+            control = self.client(network, echo.socket).start_churn(CHURNERS, plan.paced_seconds, *pace)
+            paced, releases, _ = self.client(network).churn(CHURNERS, plan.paced_seconds, *pace)
+            control = control()
+        finally:
+            echo.close()
+        section = f"churn at {plan.pace} a second{network.title}"
+        for title, stats in (("acquire", paced), ("release", releases), ("echo", control)):
+            self.rows.add(section, title, stats)
+        self.set(network, "acquire.churn_p999_ms", paced.p999 / 1e3)
+        self.note(network, f"churn at {plan.pace} a second: {self.cold_so_far(network) - cold} of {paced.count:,} "
+                  f"acquires found the pool empty; worst {paced.maximum / 1e3:.2f} ms; "
+                  f"the echo meanwhile: p99.9 {control.p999 / 1e3:.2f} ms, worst {control.maximum / 1e3:.2f} ms")
+        network.wait(1000)
         self.settle()
 
     def churn_without_pause(self, network, seconds):
