@@ -174,26 +174,12 @@ not_leased(const char *name, struct error *e)
 /* ---- release ---- */
 
 static void
-waiter_ended(struct request *r UNUSED, void *arg)
-{
-	struct waiter *w = arg;
-	LIST_REMOVE(w, entry);
-	free(w);
-}
-
-static void
 answer_release(struct request *r, struct slot_object *s, bool wait)
 {
 	struct release_out reply = { .state = SLOT_DRAINING };
-	struct waiter *w = wait ? calloc(1, sizeof(*w)) : NULL;
 
-	if (!w) {
+	if (!wait || !wait_for_end(&s->waiters, r))
 		request_reply(r, &release_out_type, &reply);
-		return;
-	}
-	w->request = r;
-	LIST_INSERT_HEAD(&s->waiters, w, entry);
-	request_on_end(r, waiter_ended, w);
 }
 
 static bool

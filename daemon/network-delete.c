@@ -23,29 +23,6 @@ struct marking {
 };
 
 static void
-waiter_ended(struct request *r UNUSED, void *arg)
-{
-	struct waiter *w = arg;
-	LIST_REMOVE(w, entry);
-	free(w);
-}
-
-static void
-answer(struct request *r, struct object *o, bool wait)
-{
-	struct removal_reply reply = { .state = STATE_DRAINING };
-	struct waiter *w = wait ? calloc(1, sizeof(*w)) : NULL;
-
-	if (!w) {
-		request_reply(r, &removal_reply_type, &reply);
-		return;
-	}
-	w->request = r;
-	LIST_INSERT_HEAD(&o->waiters, w, entry);
-	request_on_end(r, waiter_ended, w);
-}
-
-static void
 mark_run(struct job *job, void *thread UNUSED)
 {
 	struct marking *j = (struct marking *)job;
@@ -63,7 +40,7 @@ mark_done(struct operation *op)
 	if (op->result < 0) {
 		request_error(op->request, &op->error);
 	} else {
-		answer(op->request, o, j->wait);
+		answer_removal(op->request, o, j->wait);
 		network_drain(op->m, o);
 	}
 	free(j);
@@ -73,7 +50,7 @@ int
 network_delete(struct manager *m, struct request *r, struct object *o, bool wait, struct error *e)
 {
 	if (o->network.state == STATE_DRAINING) {
-		answer(r, o, wait);
+		answer_removal(r, o, wait);
 		return 0;
 	}
 	struct marking *j = calloc(1, sizeof(*j));

@@ -60,6 +60,8 @@ struct place {
 	int ifindex;
 };
 
+LIST_HEAD(waiter_list, waiter);
+
 struct object {
 	enum object_kind kind;
 	union {
@@ -89,7 +91,7 @@ struct object {
 	bool removed;	     /* draining: the kernel is done with it, the record remains */
 	bool remove_now;     /* draining links: to be removed by itself, not along with its namespace */
 	TAILQ_ENTRY(object) drain;
-	LIST_HEAD(, waiter) waiters; /* requests that want to know when it is gone */
+	struct waiter_list waiters; /* requests that want to know when it is gone */
 };
 
 /* A request waiting for the end of a drain. */
@@ -347,6 +349,10 @@ struct removal_reply {
 	int state; /* draining, or absent: it is gone */
 };
 extern const struct type removal_reply_type;
+/* Keeps a request until the drain ends; false for want of memory. */
+bool wait_for_end(struct waiter_list *l, struct request *r);
+/* Answers that `o` drains, or (`wait`) answers when it is gone. */
+void answer_removal(struct request *r, struct object *o, bool wait);
 /* Deletes a namespace with its links, or a link; answers `r` (NULL: nobody asked). Returns 1 when parked on a busy link. */
 int remove_object(struct manager *m, struct request *r, method_handler *handler, void *in, struct object *o, bool wait,
 		  struct error *e);

@@ -102,19 +102,25 @@ waiter_ended(struct request *r UNUSED, void *arg)
 	free(w);
 }
 
-static void
+bool
+wait_for_end(struct waiter_list *l, struct request *r)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+	if (!w)
+		return false;
+	w->request = r;
+	LIST_INSERT_HEAD(l, w, entry);
+	request_on_end(r, waiter_ended, w);
+	return true;
+}
+
+void
 answer_removal(struct request *r, struct object *o, bool wait)
 {
 	struct removal_reply reply = { .state = STATE_DRAINING };
-	struct waiter *w = wait ? calloc(1, sizeof(*w)) : NULL;
 
-	if (!w) {
+	if (!wait || !wait_for_end(&o->waiters, r))
 		request_reply(r, &removal_reply_type, &reply);
-		return;
-	}
-	w->request = r;
-	LIST_INSERT_HEAD(&o->waiters, w, entry);
-	request_on_end(r, waiter_ended, w);
 }
 
 static void

@@ -64,7 +64,7 @@ struct slot_object {
 	struct bond bond;
 	struct holder *holder;
 	LIST_ENTRY(slot_object) held; /* by the holder */
-	LIST_HEAD(, waiter) waiters;  /* requests that want to know when it is gone */
+	struct waiter_list waiters;   /* requests that want to know when it is gone */
 	char *message;
 };
 
